@@ -1,0 +1,116 @@
+// What a program has to show: sections of text, tables and charts, which become a self-contained HTML page
+// (`--report FILE.html`), JSON, or text on a terminal. The tour joins the sections of all components to one
+// page.
+//
+//   Report report("Bytes of the busiest machine");
+//   Section& s = report.section("orch");
+//   s.uneven = "One key gets a third of all requests.";
+//   s.today = "Push every task to the owner of its data: the owner of the hot key drowns.";
+//   s.ballast = "Decide per item, up a tree of machines, whether tasks or data move.";
+//   s.table(table);
+//   s.chart({.kind = Chart::Kind::line, .title = "...", .x_label = "exponent", .y_label = "MB",
+//            .series = {{"push", xs, ys}, {"td-orch", xs, zs}}, .basis = Basis::counted});
+//   s.command("ballast orch bench --quick");
+//   report.write_html("page.html");
+#pragma once
+
+#include <cstdio>
+#include <deque>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ballast/base/json.h"
+#include "ballast/base/table.h"
+
+namespace ballast {
+
+/// How a figure came about: a clock or meter read it, a model computed it, or an exact counter counted it.
+enum class Basis { measured, modelled, counted };
+std::string to_string(Basis basis);
+Basis basis_from_string(const std::string& word);
+
+/// One line, bar group or point set of a chart. Bars and radar use `ys` only, against the chart's `labels`.
+struct Series {
+  std::string name;
+  std::vector<double> xs;
+  std::vector<double> ys;  ///< NaN: no value there
+};
+
+struct Chart {
+  enum class Kind { line, bar, scatter, radar };
+  Kind kind = Kind::line;
+  std::string title;
+  std::string x_label;
+  std::string y_label;
+  bool x_log = false;
+  bool y_log = false;
+  std::vector<std::string> labels;  ///< categories of a bar or radar chart
+  std::vector<Series> series;
+  Basis basis = Basis::measured;
+
+  Json to_json() const;
+  static Chart from_json(const Json& json);
+};
+
+/// A picture drawn by the component itself: the text of one <svg> element.
+struct Figure {
+  std::string title;
+  std::string svg;
+  Basis basis = Basis::measured;
+};
+
+class Section {
+ public:
+  explicit Section(std::string section_title) : title(std::move(section_title)) {}
+
+  std::string title;
+  std::string uneven;   ///< the uneven work, one or two sentences; may be empty
+  std::string today;    ///< what people do today
+  std::string ballast;  ///< what Ballast does
+
+  Section& text(std::string paragraph);
+  Section& table(Table table);
+  Section& chart(Chart chart);
+  Section& figure(Figure figure);
+  /// The command that repeats what was shown.
+  Section& command(std::string line);
+
+  struct Paragraph {
+    std::string text;
+  };
+  struct Command {
+    std::string line;
+  };
+  using Block = std::variant<Paragraph, Table, Chart, Figure, Command>;
+  const std::vector<Block>& blocks() const { return blocks_; }
+
+  void print(std::FILE* out) const;
+  Json to_json() const;
+  static Section from_json(const Json& json);
+
+ private:
+  std::vector<Block> blocks_;
+};
+
+class Report {
+ public:
+  explicit Report(std::string title) : title_(std::move(title)) {}
+
+  /// The section stays where it is while others are added.
+  Section& section(const std::string& title) { return sections_.emplace_back(title); }
+  Section& add(Section section) { return sections_.emplace_back(std::move(section)); }
+  const std::deque<Section>& sections() const { return sections_; }
+  const std::string& title() const { return title_; }
+
+  /// One self-contained page: light and dark, readable on a phone, printable, no network access.
+  std::string to_html() const;
+  /// Throws Unavailable when it cannot be written; leaves nothing half-written.
+  void write_html(const std::string& path) const;
+
+ private:
+  std::string title_;
+  std::deque<Section> sections_;
+};
+
+}  // namespace ballast

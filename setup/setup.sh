@@ -1,0 +1,111 @@
+#!/bin/bash
+# Installs what Ballast needs on Debian 12: all set-up of the project lives here.
+#
+#   setup/setup.sh                    everything that the build and its tests need
+#   setup/setup.sh --only "graph kv"  only what these components need
+#   setup/setup.sh --peers            also the competitors that benchmarks compare with
+#
+# Works as root or through sudo. Does nothing, fast and without a network, when all is there. What cannot be
+# installed is named, with the command to do it by hand.
+#
+# Python packages and fetched sources go to one cache shared by all clones: $BALLAST_CACHE, or ~/.cache/ballast.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+only="" peers=0
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --only) only="${2:?--only needs component names}"; shift 2 ;;
+    --peers) peers=1; shift ;;
+    -h|--help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "setup: unknown word '$1'; accepted: --only \"NAMES\", --peers" >&2; exit 2 ;;
+  esac
+done
+
+# The sections to install: a component brings those of everything that it stands on.
+if [ -n "$only" ]; then
+  if command -v python3 >/dev/null; then
+    sections="house tests $(python3 ../cmake/closure.py .. $only)" || exit 2
+  else
+    sections="all"
+  fi
+else
+  sections="all"
+fi
+
+wanted() {  # wanted FILE: its lines in the chosen sections, without comments
+  awk -v sections=" $sections " -v peers="$peers" '
+    /^#/ || /^$/ { next }
+    /^\[/ { name = substr($0, 2, length($0) - 2); next }
+    name == "peers" ? peers : (sections == " all " || index(sections, " " name " ")) { print }' "$1" | sort -u
+}
+
+mapfile -t packages < <(wanted apt.txt | awk '{print $1}' | sort -u)
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null | awk '$1 == "installed" {print $2}' || true)
+missing=()
+for package in "${packages[@]}"; do
+  grep -qx "$package" <<<"$installed" || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "setup: installing ${#missing[@]} Debian packages"
+  as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null; then as_root=(sudo); else
+      echo "setup: these packages are missing and this user cannot install them: ${missing[*]}" >&2
+      echo "setup: ask for: apt-get install --no-install-recommends ${missing[*]}" >&2
+      exit 3
+    fi
+  fi
+  log=$(mktemp)
+  install() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; }
+  if ! { "${as_root[@]}" apt-get update && install; } >"$log" 2>&1; then
+    grep -E '^(E|W):' "$log" | tail -5 >&2
+    echo "setup: could not install: ${missing[*]}" >&2
+    echo "setup: the full log is $log; by hand: apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 3
+  fi
+  rm -f "$log"
+fi
+
+cache="${BALLAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ballast}"
+mapfile -t lines < <(wanted pypi.txt)
+if [ ${#lines[@]} -gt 0 ]; then
+  mkdir -p "$cache"
+  exec 9>"$cache/setup.lock"
+  flock 9
+  venv="$cache/venv"
+  [ -x "$venv/bin/python" ] || /usr/bin/python3 -m venv --system-site-packages "$venv"
+  have=$("$venv/bin/python" - <<'P'
+import importlib.metadata as m
+print("\n".join(f"{d.metadata['Name'].lower().replace('_', '-')}=={d.version}" for d in m.distributions() if d.metadata['Name']))
+P
+)
+  need=()
+  for line in "${lines[@]}"; do
+    if [[ "$line" == source\ * ]]; then
+      spec="${line#source }"
+      target="$cache/src/${spec/==/-}"
+      if [ ! -f "$target/.complete" ]; then
+        echo "setup: fetching the source of $spec"
+        rm -rf "$target" "$target.tmp"; mkdir -p "$target.tmp"
+        if ! "$venv/bin/python" -m pip download --quiet --no-deps --no-binary "${spec%%==*}" --dest "$target.tmp" "$spec" \
+             >"$target.tmp/log" 2>&1; then
+          tail -3 "$target.tmp/log" >&2
+          echo "setup: could not fetch the source of $spec" >&2
+          exit 3
+        fi
+        tar -xzf "$target.tmp"/*.tar.gz -C "$target.tmp" --strip-components=1
+        rm -f "$target.tmp"/*.tar.gz
+        touch "$target.tmp/.complete"
+        mv "$target.tmp" "$target"
+      fi
+    else
+      grep -qxF "$(tr 'A-Z_' 'a-z-' <<<"$line")" <<<"$have" || need+=("$line")
+    fi
+  done
+  if [ ${#need[@]} -gt 0 ]; then
+    echo "setup: installing ${need[*]}"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${need[@]}" || {
+      echo "setup: could not install from PyPI: ${need[*]}" >&2; exit 3; }
+  fi
+fi
