@@ -19,7 +19,8 @@ help:
 setup:
 	@setup/setup.sh $(only)
 
-tour: setup
+tour:
+	@setup/setup.sh --no-tests $(only)
 	@$(configure) -DBALLAST_TESTS=OFF >/dev/null
 	@cmake --build $(BUILD)
 	@$(BUILD)/bin/ballast tour $(COMPONENTS)

@@ -3,6 +3,7 @@
 #
 #   setup/setup.sh                    everything that the build and its tests need
 #   setup/setup.sh --only "graph kv"  only what these components need
+#   setup/setup.sh --no-tests         without what only the tests need (a browser, for one)
 #   setup/setup.sh --peers            also the competitors that benchmarks compare with
 #
 # Works as root or through sudo. Does nothing, fast and without a network, when all is there. What cannot be
@@ -12,13 +13,14 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-only="" peers=0
+only="" peers=0 tests=1
 while [ $# -gt 0 ]; do
   case "$1" in
     --only) only="${2:?--only needs component names}"; shift 2 ;;
     --peers) peers=1; shift ;;
-    -h|--help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "setup: unknown word '$1'; accepted: --only \"NAMES\", --peers" >&2; exit 2 ;;
+    --no-tests) tests=0; shift ;;
+    -h|--help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "setup: unknown word '$1'; accepted: --only \"NAMES\", --no-tests, --peers" >&2; exit 2 ;;
   esac
 done
 
@@ -34,9 +36,10 @@ else
 fi
 
 wanted() {  # wanted FILE: its lines in the chosen sections, without comments
-  awk -v sections=" $sections " -v peers="$peers" '
+  awk -v sections=" $sections " -v peers="$peers" -v tests="$tests" '
     /^#/ || /^$/ { next }
     /^\[/ { name = substr($0, 2, length($0) - 2); next }
+    name == "tests" && !tests { next }
     name == "peers" ? peers : (sections == " all " || index(sections, " " name " ")) { print }' "$1" | sort -u
 }
 
@@ -65,6 +68,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     exit 3
   fi
   rm -f "$log"
+  # Upstream versions other than those that were checked are named once; they work by Debian's promise within a release.
+  wanted apt.txt | while read -r package version; do
+    is=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null || true)
+    [ "$version" = "*" ] || [[ "$is" == "$version"* ]] || echo "setup: note: $package is $is, checked was $version"
+  done
 fi
 
 cache="${BALLAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ballast}"
