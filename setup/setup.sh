@@ -19,20 +19,48 @@ while [ $# -gt 0 ]; do
     --only) only="${2:?--only needs component names}"; shift 2 ;;
     --peers) peers=1; shift ;;
     --no-tests) tests=0; shift ;;
-    -h|--help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,15s/^# \{0,1\}//p' setup.sh; exit 0 ;;
     *) echo "setup: unknown word '$1'; accepted: --only \"NAMES\", --no-tests, --peers" >&2; exit 2 ;;
   esac
 done
 
-# The sections to install: a component brings those of everything that it stands on.
-if [ -n "$only" ]; then
-  if command -v python3 >/dev/null; then
-    sections="house tests $(python3 ../cmake/closure.py .. $only)" || exit 2
-  else
-    sections="all"
+install_debian() {  # install_debian PACKAGE...: those that are missing; names what could not be installed
+  local installed missing=() package log as_root=()
+  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | awk '$1 == "installed" {print $2}' || true)
+  for package in "$@"; do
+    grep -qx "$package" <<<"$installed" || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null; then as_root=(sudo); else
+      echo "setup: these packages are missing and this user cannot install them: ${missing[*]}" >&2
+      echo "setup: ask for: apt-get install --no-install-recommends ${missing[*]}" >&2
+      exit 3
+    fi
   fi
-else
-  sections="all"
+  echo "setup: installing ${#missing[@]} Debian packages"
+  log=$(mktemp)
+  if ! { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+         apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    grep -E '^(E|W):' "$log" | tail -5 >&2
+    echo "setup: could not install: ${missing[*]}" >&2
+    echo "setup: the full log is $log; by hand: apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 3
+  fi
+  rm -f "$log"
+  # Upstream versions other than those that were checked are named once; they work by Debian's promise within a release.
+  awk '!/^[#[]/ && NF' apt.txt | while read -r package version; do
+    [[ " ${missing[*]} " == *" $package "* ]] || continue
+    is=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null || true)
+    [ "$version" = "*" ] || [[ "$is" == "$version"* ]] || echo "setup: note: $package is $is, checked was $version"
+  done
+}
+
+# The sections to install: a component brings those of everything that it stands on.
+sections="all"
+if [ -n "$only" ]; then
+  command -v python3 >/dev/null || install_debian python3
+  sections="house tests $(python3 ../cmake/closure.py .. $only)" || exit 2
 fi
 
 wanted() {  # wanted FILE: its lines in the chosen sections, without comments
@@ -44,36 +72,7 @@ wanted() {  # wanted FILE: its lines in the chosen sections, without comments
 }
 
 mapfile -t packages < <(wanted apt.txt | awk '{print $1}' | sort -u)
-installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null | awk '$1 == "installed" {print $2}' || true)
-missing=()
-for package in "${packages[@]}"; do
-  grep -qx "$package" <<<"$installed" || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-  echo "setup: installing ${#missing[@]} Debian packages"
-  as_root=()
-  if [ "$(id -u)" != 0 ]; then
-    if command -v sudo >/dev/null; then as_root=(sudo); else
-      echo "setup: these packages are missing and this user cannot install them: ${missing[*]}" >&2
-      echo "setup: ask for: apt-get install --no-install-recommends ${missing[*]}" >&2
-      exit 3
-    fi
-  fi
-  log=$(mktemp)
-  install() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; }
-  if ! { "${as_root[@]}" apt-get update && install; } >"$log" 2>&1; then
-    grep -E '^(E|W):' "$log" | tail -5 >&2
-    echo "setup: could not install: ${missing[*]}" >&2
-    echo "setup: the full log is $log; by hand: apt-get install --no-install-recommends ${missing[*]}" >&2
-    exit 3
-  fi
-  rm -f "$log"
-  # Upstream versions other than those that were checked are named once; they work by Debian's promise within a release.
-  wanted apt.txt | while read -r package version; do
-    is=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null || true)
-    [ "$version" = "*" ] || [[ "$is" == "$version"* ]] || echo "setup: note: $package is $is, checked was $version"
-  done
-fi
+install_debian "${packages[@]}"
 
 cache="${BALLAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ballast}"
 mapfile -t lines < <(wanted pypi.txt)
