@@ -75,6 +75,31 @@ mapfile -t packages < <(wanted apt.txt | awk '{print $1}' | sort -u)
 install_debian "${packages[@]}"
 
 cache="${BALLAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ballast}"
+
+# Data that Debian packages carry: only the named folder is unpacked, into the cache; the package is not installed.
+while read -r package _ folder name; do
+  target="$cache/data/$name"
+  [ -f "$target/.complete" ] && continue
+  mkdir -p "$cache/data"
+  exec 8>"$cache/data.lock"
+  flock 8
+  if [ ! -f "$target/.complete" ]; then
+    echo "setup: fetching the data '$name' of the Debian package $package"
+    rm -rf "$target" "$target.tmp"; mkdir -p "$target.tmp/unpacked"
+    fetch() { (cd "$target.tmp" && apt-get -o APT::Sandbox::User=root download "$package") >"$target.tmp/log" 2>&1; }
+    fetch || { { [ "$(id -u)" = 0 ] && apt-get update || sudo apt-get update; } >/dev/null 2>&1 || true; fetch; } || {
+      grep -E '^(E|W):' "$target.tmp/log" | tail -3 >&2
+      echo "setup: could not fetch the Debian package $package (by hand: apt-get download $package)" >&2
+      exit 3; }
+    dpkg-deb --fsys-tarfile "$target.tmp/$package"_*.deb |
+      tar -x -C "$target.tmp/unpacked" --strip-components="$(($(tr -cd / <<<"$folder" | wc -c) + 2))" "./$folder"
+    touch "$target.tmp/unpacked/.complete"
+    mv "$target.tmp/unpacked" "$target"
+    rm -rf "$target.tmp"
+  fi
+  exec 8>&-
+done < <(wanted deb-data.txt)
+
 mapfile -t lines < <(wanted pypi.txt)
 if [ ${#lines[@]} -gt 0 ]; then
   mkdir -p "$cache"

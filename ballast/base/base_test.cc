@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <numeric>
 
@@ -33,6 +34,14 @@ TEST(Random, BelowIsUniform) {
   double chi = 0;
   for (int h : hits) chi += (h - 1e4) * (h - 1e4) / 1e4;
   EXPECT_LT(chi, 33.7);  // 9 degrees of freedom, p = 0.0001
+}
+
+TEST(File, CacheFolderFollowsTheVariable) {
+  const std::string before = cache_folder();
+  ::setenv("BALLAST_CACHE", "/elsewhere/x", 1);
+  EXPECT_EQ(cache_folder(), "/elsewhere/x");
+  ::setenv("BALLAST_CACHE", before.c_str(), 1);
+  EXPECT_EQ(cache_folder(), before);
 }
 
 TEST(Units, ParsesAndPrintsSizes) {

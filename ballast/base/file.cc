@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/json.h"
@@ -102,6 +103,16 @@ void write_file(const std::string& path, std::string_view content) {
   AtomicFile file(path);
   file.write(content);
   file.commit();
+}
+
+std::string cache_folder() {
+  const auto variable = [](const char* name) -> std::string {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  if (const auto folder = variable("BALLAST_CACHE"); !folder.empty()) return folder;
+  if (const auto folder = variable("XDG_CACHE_HOME"); !folder.empty()) return folder + "/ballast";
+  return variable("HOME") + "/.cache/ballast";
 }
 
 std::uint64_t checksum64(std::span<const std::byte> bytes) {

@@ -39,6 +39,10 @@ class AtomicFile {
 /// AtomicFile in one call.
 void write_file(const std::string& path, std::string_view content);
 
+/// Where set-up keeps what it fetches, shared by all clones: $BALLAST_CACHE, or ~/.cache/ballast (see
+/// setup/setup.sh). Without a trailing slash; it need not exist.
+std::string cache_folder();
+
 /// XXH3-64 of the bytes: the checksum of every frame and file that Ballast writes.
 std::uint64_t checksum64(std::span<const std::byte> bytes);
 std::uint64_t checksum64(std::string_view text);

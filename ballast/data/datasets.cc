@@ -1,0 +1,82 @@
+#include "ballast/data/datasets.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "ballast/base/cli.h"
+#include "ballast/base/errors.h"
+#include "ballast/base/file.h"
+
+namespace ballast::data {
+
+std::vector<Dataset> known_datasets() {
+  const std::string cache = cache_folder() + "/data/";
+  return {
+      {.name = "fashion-mnist",
+       .what = "70 000 grey 28x28 pictures of clothes in 10 classes (IDX)",
+       .package = "dataset-fashion-mnist",
+       .licence = "MIT",
+       .command = "apt-get install dataset-fashion-mnist",
+       .folders = {"/usr/share/datasets/fashion-mnist"},
+       .probe = "train-images-idx3-ubyte.gz"},
+      {.name = "graph-collection",
+       .what = "19 real graphs of 34 to 39 796 vertices (graph-tool's gt format)",
+       .package = "python3-graph-tool",
+       .licence = "LGPL-3 and the citations in its __init__.py; data only",
+       .command = "setup/setup.sh --only graph",
+       .folders = {cache + "graph-collection", "/usr/lib/python3/dist-packages/graph_tool/collection"},
+       .probe = "karate.gt.gz"},
+      {.name = "words",
+       .what = "the largest American English word list, about 650 000 words, one a line",
+       .package = "wamerican-insane",
+       .licence = "public domain and BSD-like (SCOWL)",
+       .command = "setup/setup.sh --only index",
+       .folders = {cache + "words", "/usr/share/dict"},
+       .probe = "american-english-insane"},
+      {.name = "geoip",
+       .what = "IPv4 and IPv6 address ranges by country (GeoIP legacy binary)",
+       .package = "geoip-database",
+       .licence = "CC-BY-SA 4.0 (MaxMind GeoLite)",
+       .command = "setup/setup.sh --only index",
+       .folders = {cache + "geoip", "/usr/share/GeoIP"},
+       .probe = "GeoIP.dat"},
+  };
+}
+
+namespace {
+
+const Dataset& by_name(const std::vector<Dataset>& all, const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& dataset : all) {
+    if (dataset.name == name) return dataset;
+    names.push_back(dataset.name);
+  }
+  cli::require_one_of("data set", name, names);
+  throw InvalidInput("data set", name, "a known name");
+}
+
+std::string folder_of(const Dataset& dataset) {
+  std::error_code ignored;
+  for (const auto& folder : dataset.folders)
+    if (std::filesystem::exists(folder + "/" + dataset.probe, ignored)) return folder;
+  return {};
+}
+
+}  // namespace
+
+std::string try_dataset(const std::string& name) {
+  return folder_of(by_name(known_datasets(), name));
+}
+
+std::string find_dataset(const std::string& name) {
+  const auto all = known_datasets();
+  const Dataset& dataset = by_name(all, name);
+  const std::string folder = folder_of(dataset);
+  if (folder.empty())
+    throw Unavailable(fmt::format("data set '{}' (Debian package {}) is not on this machine; run: {}", name,
+                                  dataset.package, dataset.command));
+  return folder;
+}
+
+}  // namespace ballast::data
