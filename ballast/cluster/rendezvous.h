@@ -1,0 +1,55 @@
+// A place where a fixed number of threads meet again and again, which a failed party cannot turn into a wait
+// without end: `fail` wakes everyone with MachineLost, and a meeting that is not complete in time names who
+// is missing.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ballast/cluster/transport.h"
+
+namespace ballast::cluster {
+
+enum class Meeting : std::uint32_t { none, exchange, allgather };
+
+class Rendezvous {
+ public:
+  /// Parties are `first`, `first` + 1, ...; `machines` of them.
+  Rendezvous(int first, int machines, double timeout_s);
+
+  /// Waits for all parties. Throws MachineLost if one has failed, Unavailable if one has left, calls
+  /// something else, or does not come in time.
+  void meet(int machine, Meeting kind, const Where& where);
+  void leave(int machine) noexcept;
+  void fail(int machine, const Where& where, const std::string& reason) noexcept;
+  /// Before a new run.
+  void reset();
+
+ private:
+  struct Failure {
+    int machine;
+    std::uint32_t stage, superstep;
+    std::string reason;
+  };
+  [[noreturn]] void throw_failure() const;
+  std::string absent() const;
+
+  const int first_, machines_;
+  const double timeout_s_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t generation_ = 0;
+  int arrived_ = 0;
+  std::vector<bool> here_;
+  Meeting kind_ = Meeting::none;
+  std::uint32_t stage_ = 0, superstep_ = 0;
+  std::optional<int> left_;
+  std::optional<Failure> failure_;
+};
+
+}  // namespace ballast::cluster

@@ -1,0 +1,65 @@
+// How bytes get from machine to machine. A transport carries frames and knows nothing of what is in them.
+// All calls but `fail` are collective: every machine makes the same calls in the same order.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ballast/base/errors.h"
+#include "ballast/cluster/message.h"
+
+namespace ballast::cluster {
+
+/// A place in the run: what a machine is in the middle of.
+struct Where {
+  std::uint32_t stage = 0;
+  std::uint32_t superstep = 0;
+  std::string_view stage_name = {};
+};
+
+/// A machine is gone; every other machine gets this out of its exchange.
+class MachineLost : public Unavailable {
+ public:
+  MachineLost(int machine, std::uint32_t stage, std::uint32_t superstep, const std::string& reason);
+  int machine() const { return machine_; }
+  std::uint32_t stage() const { return stage_; }
+  std::uint32_t superstep() const { return superstep_; }
+
+ private:
+  int machine_;
+  std::uint32_t stage_, superstep_;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  virtual std::string name() const = 0;
+  virtual int machines() const = 0;
+  /// The machines that live in this process: ids from first_local() to first_local() + local_machines() - 1.
+  virtual int first_local() const = 0;
+  virtual int local_machines() const = 0;
+
+  /// Runs `body` once for every local machine, each on its own thread, and returns when all have ended.
+  virtual void run(const std::function<void(int machine)>& body) = 0;
+  /// Moves frame out[d] to machine d for every d (an empty buffer is no frame); in[s] becomes what s sent.
+  /// `out` comes back with empty buffers, which may keep capacity.
+  virtual void exchange(int machine, const Where& where, std::vector<Buffer>& out,
+                        std::vector<Buffer>& in) = 0;
+  /// Everyone's contribution, in the order of machine ids.
+  virtual void allgather(int machine, const Where& where, std::span<const std::byte> mine,
+                         std::vector<std::vector<std::byte>>& all) = 0;
+  /// This machine has ended well and makes no more calls.
+  virtual void leave(int machine) noexcept = 0;
+  /// This machine has failed: all others leave their present or next call with MachineLost.
+  virtual void fail(int machine, const Where& where, const std::string& reason) noexcept = 0;
+};
+
+/// P machines as threads of this process. `timeout_s`: how long an exchange waits for a machine before it is
+/// given up.
+std::unique_ptr<Transport> make_thread_transport(int machines, double timeout_s);
+
+}  // namespace ballast::cluster
