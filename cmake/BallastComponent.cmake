@@ -53,6 +53,13 @@ function(ballast_wanted name out)
   endif()
 endfunction()
 
+# Lets a program use its library's precompiled header, for which both must be compiled with the same -fPIC.
+function(ballast_reuse_precompiled program library)
+  set_target_properties(${program} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${program} PRIVATE -fPIC)
+  target_precompile_headers(${program} REUSE_FROM ${library})
+endfunction()
+
 function(ballast_component name)
   cmake_parse_arguments(ARG "NATIVE" ""
     "USES;SOURCES;LIBRARIES;PUBLIC_LIBRARIES;SYSTEM_INCLUDES;PCH;PROGRAM;PROGRAM_LIBRARIES;TESTS;TEST_LIBRARIES;TEST_COMMAND;FUZZ;COMPILE_OPTIONS"
@@ -122,7 +129,7 @@ function(ballast_component name)
     add_executable(ballast-${name} ${ARG_PROGRAM})
     target_link_libraries(ballast-${name} PRIVATE ballast::${name} ballast_${name}_private ${ARG_PROGRAM_LIBRARIES})
     if(ARG_PCH AND ARG_SOURCES)
-      target_precompile_headers(ballast-${name} REUSE_FROM ballast_${name})
+      ballast_reuse_precompiled(ballast-${name} ballast_${name})
     endif()
     install(TARGETS ballast-${name} DESTINATION libexec/ballast)
   endif()
@@ -132,7 +139,7 @@ function(ballast_component name)
     target_link_libraries(ballast-${name}-test PRIVATE ballast::${name} ballast_${name}_private ballast_test_main
                           GTest::gmock ${ARG_TEST_LIBRARIES})
     if(ARG_PCH AND ARG_SOURCES)
-      target_precompile_headers(ballast-${name}-test REUSE_FROM ballast_${name})
+      ballast_reuse_precompiled(ballast-${name}-test ballast_${name})
     endif()
     target_compile_definitions(ballast-${name}-test PRIVATE
       BALLAST_SOURCE_DIR="${CMAKE_SOURCE_DIR}" BALLAST_BINARY_DIR="${CMAKE_BINARY_DIR}")
