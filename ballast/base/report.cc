@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <cmath>
 #include <limits>
+#include <regex>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
@@ -26,26 +28,27 @@ std::vector<double> numbers_from_json(const Json& array) {
   return values;
 }
 
-}  // namespace
-
-std::string to_string(Basis basis) {
-  switch (basis) {
-    case Basis::measured:
-      return "measured";
-    case Basis::modelled:
-      return "modelled";
-    case Basis::counted:
-      return "counted";
+// A figure goes into the page as it is, so it must be nothing but a picture.
+void require_plain_svg(const Figure& figure) {
+  std::string text;
+  for (const char c : figure.svg) text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
+  const auto refuse = [&](const std::string& problem) {
+    throw InvalidInput(
+        fmt::format("figure '{}': {}; accepted: one plain <svg> element", figure.title, problem));
+  };
+  if (!text.starts_with("<svg") || !text.ends_with("</svg>")) refuse("its text is not one <svg> element");
+  for (const char* word :
+       {"<script", "<foreignobject", "<iframe", "javascript:", "@import", "<!entity", "<base"}) {
+    if (text.find(word) != std::string::npos) refuse(fmt::format("'{}' in a picture", word));
   }
-  return "measured";
+  static const std::regex kHandler(R"([\s"'/]on[a-z]+\s*=)"),
+      kOutside(R"((href\s*=\s*["']?|url\(\s*["']?)\s*(?!#|data:image/)[^"'\s)])");
+  if (std::regex_search(text, kHandler)) refuse("an event handler in a picture");
+  if (std::regex_search(text, kOutside)) refuse("a reference to something outside of the picture");
 }
 
-Basis basis_from_string(const std::string& word) {
-  if (word == "measured") return Basis::measured;
-  if (word == "modelled") return Basis::modelled;
-  if (word == "counted") return Basis::counted;
-  throw InvalidInput("basis", word, "measured, modelled or counted");
-}
+}  // namespace
 
 Json Chart::to_json() const {
   Json json{{"kind", kKinds[static_cast<int>(kind)]},
@@ -92,10 +95,22 @@ Section& Section::table(Table table) {
   return *this;
 }
 Section& Section::chart(Chart chart) {
+  for (const auto& s : chart.series) {
+    if (!s.xs.empty() && s.xs.size() != s.ys.size()) {
+      throw InvalidInput(fmt::format("chart '{}': series '{}' has {} x and {} y values", chart.title, s.name,
+                                     s.xs.size(), s.ys.size()));
+    }
+    const bool by_label = chart.kind == Chart::Kind::bar || chart.kind == Chart::Kind::radar;
+    if (by_label && !chart.labels.empty() && s.ys.size() != chart.labels.size()) {
+      throw InvalidInput(fmt::format("chart '{}': series '{}' has {} values for {} labels", chart.title,
+                                     s.name, s.ys.size(), chart.labels.size()));
+    }
+  }
   blocks_.emplace_back(std::move(chart));
   return *this;
 }
 Section& Section::figure(Figure figure) {
+  require_plain_svg(figure);
   blocks_.emplace_back(std::move(figure));
   return *this;
 }
@@ -157,13 +172,6 @@ Section Section::from_json(const Json& json) {
     if (entry.contains("command")) section.command(entry["command"]);
   }
   return section;
-}
-
-std::string Report::to_html() const {
-  std::string html = fmt::format("<!doctype html><meta charset=\"utf-8\"><title>{}</title>", title_);
-  for (const auto& section : sections_)
-    html += fmt::format("<h2>{}</h2><pre>{}</pre>", section.title, section.to_json().dump(2));
-  return html;
 }
 
 void Report::write_html(const std::string& path) const {

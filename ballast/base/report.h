@@ -20,15 +20,11 @@
 #include <variant>
 #include <vector>
 
+#include "ballast/base/basis.h"
 #include "ballast/base/json.h"
 #include "ballast/base/table.h"
 
 namespace ballast {
-
-/// How a figure came about: a clock or meter read it, a model computed it, or an exact counter counted it.
-enum class Basis { measured, modelled, counted };
-std::string to_string(Basis basis);
-Basis basis_from_string(const std::string& word);
 
 /// One line, bar group or point set of a chart. Bars and radar use `ys` only, against the chart's `labels`.
 struct Series {
@@ -40,13 +36,13 @@ struct Series {
 struct Chart {
   enum class Kind { line, bar, scatter, radar };
   Kind kind = Kind::line;
-  std::string title;
-  std::string x_label;
-  std::string y_label;
+  std::string title = {};
+  std::string x_label = {};
+  std::string y_label = {};
   bool x_log = false;
   bool y_log = false;
-  std::vector<std::string> labels;  ///< categories of a bar or radar chart
-  std::vector<Series> series;
+  std::vector<std::string> labels = {};  ///< categories of a bar or radar chart
+  std::vector<Series> series = {};
   Basis basis = Basis::measured;
 
   Json to_json() const;
@@ -69,9 +65,13 @@ class Section {
   std::string today;    ///< what people do today
   std::string ballast;  ///< what Ballast does
 
+  /// Plain text; `code` between backticks, paragraphs parted by an empty line.
   Section& text(std::string paragraph);
+  /// The page's badge comes from table.basis(), or from the word measured, modelled or counted in its title.
   Section& table(Table table);
+  /// Throws InvalidInput where a series has not as many x as y values, or bars not as many as labels.
   Section& chart(Chart chart);
+  /// Throws InvalidInput unless it is one <svg> element without scripts, styles from outside or links.
   Section& figure(Figure figure);
   /// The command that repeats what was shown.
   Section& command(std::string line);
@@ -103,7 +103,8 @@ class Report {
   const std::deque<Section>& sections() const { return sections_; }
   const std::string& title() const { return title_; }
 
-  /// One self-contained page: light and dark, readable on a phone, printable, no network access.
+  /// One self-contained page: light and dark, readable on a phone, printable, no network access. Everything
+  /// that is given is escaped. The foot names this machine, the version and the time.
   std::string to_html() const;
   /// Throws Unavailable when it cannot be written; leaves nothing half-written.
   void write_html(const std::string& path) const;

@@ -35,6 +35,19 @@ Table& Table::row(std::vector<std::string> cells) {
   return *this;
 }
 
+Table& Table::basis(Basis basis) {
+  basis_ = basis;
+  return *this;
+}
+
+std::optional<Basis> Table::basis() const {
+  if (basis_) return basis_;
+  for (const Basis candidate : {Basis::measured, Basis::modelled, Basis::counted}) {
+    if (title_.find(to_string(candidate)) != std::string::npos) return candidate;
+  }
+  return std::nullopt;
+}
+
 std::string Table::to_text() const {
   std::vector<std::size_t> width(columns_.size());
   std::vector<bool> numeric(columns_.size(), !rows_.empty());
@@ -55,7 +68,10 @@ std::string Table::to_text() const {
     while (!text.empty() && text.back() == ' ') text.pop_back();
     return text + "\n";
   };
-  std::string text = title_.empty() ? "" : title_ + "\n";
+  std::string text = title_;
+  if (basis_ && title_.find(to_string(*basis_)) == std::string::npos)
+    text += (text.empty() ? "(" : " (") + to_string(*basis_) + ")";
+  if (!text.empty()) text += "\n";
   text += line(columns_);
   std::vector<std::string> rule;
   for (std::size_t w : width) rule.emplace_back(w, '-');
@@ -70,12 +86,15 @@ void Table::print(std::FILE* out) const {
 }
 
 Json Table::to_json() const {
-  return {{"title", title_}, {"columns", columns_}, {"rows", rows_}};
+  Json json{{"title", title_}, {"columns", columns_}, {"rows", rows_}};
+  if (basis_) json["basis"] = to_string(*basis_);
+  return json;
 }
 
 Table Table::from_json(const Json& json) {
   Table table(json.at("title").get<std::string>(), json.at("columns").get<std::vector<std::string>>());
   for (const auto& row : json.at("rows")) table.row(row.get<std::vector<std::string>>());
+  if (json.contains("basis")) table.basis(basis_from_string(json["basis"]));
   return table;
 }
 
