@@ -11,7 +11,17 @@ namespace ballast::cluster {
 namespace {
 
 std::unique_ptr<Transport> make_transport(const Options& options) {
-  cli::require_one_of("--transport", options.transport, {"threads"});
+  cli::require_one_of("--transport", options.transport, {"threads", "mpi"});
+  if (options.transport == "mpi") {
+    if (options.machines_per_rank < 1 || options.machines_per_rank > 4096)
+      throw InvalidInput("--machines-per-rank", std::to_string(options.machines_per_rank), "1 to 4096");
+    auto transport = make_mpi_transport(options.machines_per_rank, options.stage_timeout_s);
+    if (options.machines != 0 && options.machines != transport->machines()) {
+      throw InvalidInput("--machines", std::to_string(options.machines),
+                         fmt::format("{} here: ranks times --machines-per-rank", transport->machines()));
+    }
+    return transport;
+  }
   if (options.machines < 1 || options.machines > 4096)
     throw InvalidInput("--machines", std::to_string(options.machines), "1 to 4096");
   return make_thread_transport(options.machines, options.stage_timeout_s);
@@ -20,6 +30,8 @@ std::unique_ptr<Transport> make_transport(const Options& options) {
 std::string reason_of(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
+  } catch (const MachineLost& lost) {
+    return lost.reason();
   } catch (const std::exception& known) {
     return known.what();
   } catch (...) {

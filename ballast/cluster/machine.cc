@@ -129,7 +129,7 @@ Inbox Machine::exchange(Outbox out) {
 
   std::vector<Buffer> in;
   const std::uint64_t before = now_ns(CLOCK_MONOTONIC);
-  transport_.exchange(id_, where(), buffers, in);
+  transport_.exchange(id_, where(), buffers, in, pool_);
   const std::uint64_t after = now_ns(CLOCK_MONOTONIC);
   for (auto& buffer : buffers) pool_.give(std::move(buffer));
 

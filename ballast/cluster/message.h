@@ -68,6 +68,10 @@ class Buffer {
     if (payload <= capacity_ && frame_ != nullptr) return;
     std::size_t grown = capacity_ < 88 ? 88 : capacity_ * 2;
     if (grown < payload) grown = payload;
+    if (size_ == 0) {
+      std::free(std::exchange(frame_, nullptr));  // nothing to keep: growing must not copy
+      capacity_ = 0;
+    }
     void* moved = std::realloc(frame_, kFrameHeaderBytes + grown);
     if (moved == nullptr) throw std::bad_alloc();
     frame_ = static_cast<std::byte*>(moved);

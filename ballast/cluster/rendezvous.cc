@@ -11,7 +11,8 @@ MachineLost::MachineLost(int machine, std::uint32_t stage, std::uint32_t superst
                               reason)),
       machine_(machine),
       stage_(stage),
-      superstep_(superstep) {}
+      superstep_(superstep),
+      reason_(reason) {}
 
 Rendezvous::Rendezvous(int first, int machines, double timeout_s)
     : first_(first),
@@ -82,6 +83,11 @@ void Rendezvous::fail(int machine, const Where& where, const std::string& reason
   if (failure_) return;
   failure_ = Failure{machine, where.stage, where.superstep, reason};
   changed_.notify_all();
+}
+
+std::optional<Rendezvous::Failure> Rendezvous::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
 }
 
 void Rendezvous::reset() {

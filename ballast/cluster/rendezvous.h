@@ -30,18 +30,21 @@ class Rendezvous {
   /// Before a new run.
   void reset();
 
- private:
   struct Failure {
     int machine;
     std::uint32_t stage, superstep;
     std::string reason;
   };
+  /// The first failure since reset().
+  std::optional<Failure> failure() const;
+
+ private:
   [[noreturn]] void throw_failure() const;
   std::string absent() const;
 
   const int first_, machines_;
   const double timeout_s_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t generation_ = 0;
   int arrived_ = 0;

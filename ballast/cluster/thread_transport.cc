@@ -38,7 +38,8 @@ class ThreadTransport : public Transport {
     for (auto& thread : threads) thread.join();
   }
 
-  void exchange(int machine, const Where& where, std::vector<Buffer>& out, std::vector<Buffer>& in) override {
+  void exchange(int machine, const Where& where, std::vector<Buffer>& out, std::vector<Buffer>& in,
+                BufferPool&) override {
     const auto n = static_cast<std::size_t>(machines_), me = static_cast<std::size_t>(machine);
     auto& mail = mail_[turn_[me].exchange++ % 2];
     for (std::size_t d = 0; d < n; ++d) mail[me * n + d].swap(out[d]);

@@ -27,10 +27,12 @@ class MachineLost : public Unavailable {
   int machine() const { return machine_; }
   std::uint32_t stage() const { return stage_; }
   std::uint32_t superstep() const { return superstep_; }
+  const std::string& reason() const { return reason_; }
 
  private:
   int machine_;
   std::uint32_t stage_, superstep_;
+  std::string reason_;
 };
 
 class Transport {
@@ -46,9 +48,9 @@ class Transport {
   /// Runs `body` once for every local machine, each on its own thread, and returns when all have ended.
   virtual void run(const std::function<void(int machine)>& body) = 0;
   /// Moves frame out[d] to machine d for every d (an empty buffer is no frame); in[s] becomes what s sent.
-  /// `out` comes back with empty buffers, which may keep capacity.
-  virtual void exchange(int machine, const Where& where, std::vector<Buffer>& out,
-                        std::vector<Buffer>& in) = 0;
+  /// `out` comes back with buffers to be used again; received ones may be taken from `pool`.
+  virtual void exchange(int machine, const Where& where, std::vector<Buffer>& out, std::vector<Buffer>& in,
+                        BufferPool& pool) = 0;
   /// Everyone's contribution, in the order of machine ids.
   virtual void allgather(int machine, const Where& where, std::span<const std::byte> mine,
                          std::vector<std::vector<std::byte>>& all) = 0;
@@ -61,5 +63,12 @@ class Transport {
 /// P machines as threads of this process. `timeout_s`: how long an exchange waits for a machine before it is
 /// given up.
 std::unique_ptr<Transport> make_thread_transport(int machines, double timeout_s);
+
+/// The ranks of the MPI job that this process belongs to, `machines_per_rank` machines in each. Throws
+/// Unavailable when Ballast was built without MPI.
+std::unique_ptr<Transport> make_mpi_transport(int machines_per_rank, double timeout_s);
+/// "Open MPI 4.1.4, thread level funneled, 2 ranks", or why there is none. Starts MPI.
+std::string describe_mpi();
+bool built_with_mpi();
 
 }  // namespace ballast::cluster
