@@ -119,6 +119,11 @@ Section& Section::command(std::string line) {
   return *this;
 }
 
+Section& Section::log(std::string output) {
+  blocks_.emplace_back(Log{std::move(output)});
+  return *this;
+}
+
 void Section::print(std::FILE* out) const {
   fmt::print(out, "== {} ==\n", title);
   if (!uneven.empty()) fmt::print(out, "The uneven work: {}\n", uneven);
@@ -133,6 +138,7 @@ void Section::print(std::FILE* out) const {
     if (const auto* f = std::get_if<Figure>(&block))
       fmt::print(out, "[figure: {} ({})]\n", f->title, to_string(f->basis));
     if (const auto* command = std::get_if<Command>(&block)) fmt::print(out, "$ {}\n", command->line);
+    if (const auto* output = std::get_if<Log>(&block)) fmt::print(out, "{}\n", output->text);
   }
 }
 
@@ -151,6 +157,7 @@ Json Section::to_json() const {
       entry = {{"figure", {{"title", f->title}, {"svg", f->svg}, {"basis", to_string(f->basis)}}}};
     }
     if (const auto* command = std::get_if<Command>(&block)) entry = {{"command", command->line}};
+    if (const auto* output = std::get_if<Log>(&block)) entry = {{"log", output->text}};
     json["blocks"].push_back(std::move(entry));
   }
   return json;
@@ -170,6 +177,7 @@ Section Section::from_json(const Json& json) {
       section.figure({f.at("title"), f.at("svg"), basis_from_string(f.at("basis"))});
     }
     if (entry.contains("command")) section.command(entry["command"]);
+    if (entry.contains("log")) section.log(entry["log"]);
   }
   return section;
 }

@@ -75,6 +75,8 @@ class Section {
   Section& figure(Figure figure);
   /// The command that repeats what was shown.
   Section& command(std::string line);
+  /// Text as a program wrote it, in a fixed-width face.
+  Section& log(std::string output);
 
   struct Paragraph {
     std::string text;
@@ -82,7 +84,10 @@ class Section {
   struct Command {
     std::string line;
   };
-  using Block = std::variant<Paragraph, Table, Chart, Figure, Command>;
+  struct Log {
+    std::string text;
+  };
+  using Block = std::variant<Paragraph, Table, Chart, Figure, Command, Log>;
   const std::vector<Block>& blocks() const { return blocks_; }
 
   void print(std::FILE* out) const;

@@ -213,6 +213,9 @@ struct BlockHtml {
         "hidden>Copy</button></div>\n",
         escape(block.line));
   }
+  std::string operator()(const Section::Log& block) {
+    return fmt::format("<pre class=\"log\">{}</pre>\n", escape(block.text));
+  }
 };
 
 std::string story_html(const Section& section) {

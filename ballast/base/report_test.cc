@@ -53,6 +53,7 @@ Report report_with_everything() {
     s.chart({.kind = Chart::Kind::line, .title = "without data"});
     s.figure({"figure", "<svg viewBox=\"0 0 9 9\"><rect width=\"9\" height=\"9\"/></svg>", Basis::modelled});
     s.command("ballast " + kHostile);
+    s.log(kHostile + "\n\x1b[31mred\x1b[0m");
   }
   return report;
 }

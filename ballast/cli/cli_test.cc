@@ -2,10 +2,13 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <utility>
 
 #include "ballast/base/cli.h"
+#include "ballast/base/file.h"
 
 namespace ballast::cli {
 namespace {
@@ -33,6 +36,77 @@ TEST(Front, HelpAndVersion) {
   EXPECT_EQ(shell(kBallast + "--version").second.substr(0, 8), "ballast ");
   EXPECT_EQ(shell(kBallast + "doctor --json").first, 0);
   EXPECT_EQ(shell(kBallast + "tour --report").first, 2);
+}
+
+// A copy of the front command among made-up component programs: each is a shell script.
+class Tour : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/ballast-tour-test-XXXXXX";
+    folder_ = ::mkdtemp(name);
+    std::filesystem::copy_file(BALLAST_BINARY_DIR "/bin/ballast", folder_ + "/ballast");
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  // `stop` is what the script does for `tour --section FILE`, with FILE as $3.
+  void add(const std::string& component, const std::string& stop) {
+    const std::string path = folder_ + "/ballast-" + component;
+    write_file(path, "#!/bin/sh\n[ \"$1 $2\" = \"tour --help\" ] && exit 0\n" + stop + "\n");
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  }
+  std::pair<int, std::string> tour(const std::string& words = "") {
+    return shell("cd " + folder_ + " && TMPDIR=" + folder_ + " ./ballast tour " + words);
+  }
+  std::size_t files() const {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
+  }
+
+  std::string folder_;
+  const std::string good_ =
+      R"(echo '{"title":"good stop","uneven":"","today":"","ballast":"","blocks":[{"text":"seen"}]}' >"$3")";
+};
+
+TEST_F(Tour, JoinsStopsAndNamesTheFailedOnes) {
+  add("orch", good_);
+  add("kv", "echo 'the <reason>' >&2; exit 3");
+  add("index", "echo '{' >\"$3\"");
+  const auto [code, output] = tour();
+  EXPECT_EQ(code, 1) << output;
+  EXPECT_NE(output.find("[1/3] orch       done in"), std::string::npos) << output;
+  EXPECT_NE(output.find("FAILED: it ended with exit code 3\nthe <reason>"), std::string::npos) << output;
+  const std::string page = read_file(folder_ + "/ballast-tour.html");
+  for (const char* part : {"<h2>good stop</h2>", "<p>seen</p>", "kv: this stop failed", "the &lt;reason&gt;",
+                           "index: this stop failed", "malformed JSON"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  EXPECT_EQ(files(), 1u + 3u + 1u);  // the scratch folder is gone
+}
+
+TEST_F(Tour, RunsOnlyWhatIsNamed) {
+  add("orch", "exit 9");
+  add("kv", good_);
+  EXPECT_EQ(tour("kv --report page.html").first, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/page.html"));
+  EXPECT_EQ(tour("serve").first, 3);  // not built
+  EXPECT_EQ(tour("srve").first, 2);
+  EXPECT_EQ(tour("--repor x").first, 2);
+}
+
+TEST_F(Tour, AFolderThatIsMissingIsToldBeforeAnyStopRuns) {
+  add("orch", "touch ran");
+  const auto [code, output] = tour("--report /no/such/folder/page.html");
+  EXPECT_EQ(code, 3);
+  EXPECT_NE(output.find("/no/such/folder/page.html"), std::string::npos) << output;
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/ran"));
+}
+
+TEST_F(Tour, CtrlCLeavesNothing) {
+  add("orch", "touch ran; exec sleep 30");
+  // In a process group of its own, as a terminal would have it, which is then interrupted as a whole.
+  const auto [code, output] = shell("cd " + folder_ + " && TMPDIR=" + folder_ +
+                                    " setsid -w sh -c './ballast tour & P=$!; trap \"\" INT; while [ ! -e "
+                                    "ran ]; do sleep 0.05; done; kill -INT 0; wait $P'");
+  EXPECT_EQ(code, 130) << output;
+  EXPECT_EQ(files(), 3u) << output;  // ballast, ballast-orch, ran
 }
 
 TEST(Nearest, FindsTyposOnly) {

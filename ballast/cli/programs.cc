@@ -5,7 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 
 #include "ballast/base/cli.h"
@@ -60,27 +61,45 @@ int start_component(const std::string& name, char** arguments) {
   throw Unavailable::from_errno(path, "cannot be started");
 }
 
-int run_and_wait(const std::vector<std::string>& words, const std::string& output_file) {
+RunOutcome run_and_wait(const std::vector<std::string>& words, const std::string& output_file, double limit_s,
+                        const std::function<void(double)>& tick) {
+  using Clock = std::chrono::steady_clock;
+  constexpr double kGrace_s = 2;  // a program that was told to stop has this long to tidy up
   std::vector<char*> arguments;
   for (const auto& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
+  const int output = ::open(output_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (output < 0) throw Unavailable::from_errno(output_file, "cannot be created");
+  const auto start = Clock::now();
   const pid_t child = ::fork();
-  if (child < 0) throw Unavailable::from_errno(words[0], "cannot be started");
   if (child == 0) {
-    if (!output_file.empty()) {
-      const int descriptor = ::open(output_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-      if (descriptor >= 0) {
-        ::dup2(descriptor, 1);
-        ::dup2(descriptor, 2);
-      }
-    }
+    ::dup2(output, 1);
+    ::dup2(output, 2);
     ::execv(arguments[0], arguments.data());
     ::_exit(127);
   }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  ::close(output);
+  if (child < 0) throw Unavailable::from_errno(words[0], "cannot be started");
+
+  RunOutcome outcome;
+  double told_at = 0;  // when it was asked to stop; 0: not yet
+  for (int status = 0;;) {
+    const pid_t ended = ::waitpid(child, &status, WNOHANG);
+    outcome.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (ended == child) {
+      outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+      return outcome;
+    }
+    if (told_at == 0 && outcome.seconds > limit_s) {
+      outcome.timed_out = true;
+      told_at = outcome.seconds;
+      ::kill(child, SIGTERM);
+    }
+    if (told_at == 0 && interrupted()) told_at = outcome.seconds;  // the terminal told it too
+    if (told_at != 0 && outcome.seconds > told_at + kGrace_s) ::kill(child, SIGKILL);
+    if (tick) tick(outcome.seconds);
+    ::usleep(outcome.seconds < 1 ? 5'000 : 100'000);
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 }  // namespace ballast::cli
