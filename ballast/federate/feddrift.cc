@@ -1,0 +1,234 @@
+#include "ballast/federate/feddrift.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ballast/base/errors.h"
+
+namespace ballast::federate {
+
+DistanceMatrix model_distances(const std::vector<std::vector<double>>& scores, bool distance_b) {
+  const std::size_t n = scores.size();
+  DistanceMatrix distances(n, std::vector<double>(n, 0));
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < n; ++j) {
+      if (i == j) continue;
+      const double rise_i = distance_b ? scores[j][i] - scores[i][i] : scores[i][j] - scores[i][i];
+      const double rise_j = distance_b ? scores[i][j] - scores[j][j] : scores[j][i] - scores[j][j];
+      const double distance = std::max({rise_i, rise_j, 0.0});
+      distances[i][j] = std::isnan(distance) || std::isnan(rise_i) || std::isnan(rise_j)
+                            ? std::numeric_limits<double>::infinity()
+                            : distance;
+    }
+  }
+  return distances;
+}
+
+FedDrift::FedDrift(int clients, const FedDriftOptions& options, bool eager)
+    : options_(options), eager_(eager), assignment_(clients), baseline_(static_cast<std::size_t>(clients)) {
+  if (!(options_.delta >= 0))
+    throw InvalidInput("delta", std::to_string(options_.delta), "a number of at least 0");
+  if (options_.isolation_steps < 1)
+    throw InvalidInput("isolation", std::to_string(options_.isolation_steps), "at least 1 step");
+  if (options_.merge_delta < 0) options_.merge_delta = options_.delta;
+  if (options_.max_models <= 0) options_.max_models = clients + 8;
+  ops_.push_back({.kind = ModelOp::Kind::fresh, .slot = 0});
+}
+
+double FedDrift::score_of(const ScoreStat& stat) const {
+  return options_.use_loss ? stat.mean_loss() : stat.error();
+}
+
+double FedDrift::variance_of_mean(const ScoreStat& stat) const {
+  const auto n = static_cast<double>(stat.n);
+  const double centre = score_of(stat);
+  const double variance = options_.use_loss ? stat.loss_sq_sum / n - centre * centre : centre * (1 - centre);
+  return std::max(variance, 0.0) / n;
+}
+
+double FedDrift::threshold(const Baseline& before, const ScoreStat& now) const {
+  if (!options_.auto_delta) return options_.delta;
+  return std::max(0.02, 3 * std::sqrt(variance_of_mean(now) + before.variance_of_mean));
+}
+
+std::vector<SlotId> FedDrift::begin_step(const StepInfo& info) {
+  step_ = info.step;
+  samples_.push_back(info.samples);
+  if (step_ == 0) {
+    for (ClientId c = 0; c < assignment_.clients(); ++c) assignment_.assign(c, 0, 0);
+    return {};
+  }
+  if (options_.keep_one) thin_isolated();
+  for (auto it = marked_.begin(); it != marked_.end();) {
+    if (it->second.second == step_) {
+      events_.push_back({step_, "release", it->first, it->second.first});
+      it = marked_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  active_.clear();
+  for (SlotId slot = 0; slot < next_slot_; ++slot) {
+    const bool held =
+        std::any_of(marked_.begin(), marked_.end(), [&](const auto& m) { return m.second.first == slot; });
+    if (!held && assignment_.used_before(slot, step_)) active_.push_back(slot);
+  }
+  BALLAST_CHECK(!active_.empty());
+  return active_;
+}
+
+void FedDrift::on_scores(const ScoreTable& scores) {
+  if (step_ == 0) return;
+  std::optional<SlotId> shared;  // Eager: the one new model of this step
+  for (ClientId c = 0; c < assignment_.clients(); ++c) {
+    if (const auto mark = marked_.find(c); mark != marked_.end()) {
+      assignment_.assign(c, step_, mark->second.first);
+      continue;
+    }
+    const auto& row = scores[static_cast<std::size_t>(c)];
+    if (row[0].n == 0) {  // no data: keeps the model of its last step
+      const SlotId last = assignment_.owner(c, step_ - 1);
+      assignment_.assign(c, step_, last >= 0 ? last : active_[0]);
+      continue;
+    }
+    std::size_t best = 0;
+    for (std::size_t k = 1; k < row.size(); ++k) {
+      if (score_of(row[k]) < score_of(row[best])) best = k;
+    }
+    auto& before = baseline_[static_cast<std::size_t>(c)];
+    const double score = score_of(row[best]);
+    const bool drifted = before && score > before->score + threshold(*before, row[best]);
+    before = Baseline{score, variance_of_mean(row[best])};
+    if (!drifted) {
+      assignment_.assign(c, step_, active_[best]);
+      continue;
+    }
+    events_.push_back({step_, "drift", c, active_[best]});
+    if (!eager_) {
+      open_slot(c, active_[best]);
+      continue;
+    }
+    if (!shared) {
+      shared = allocate();
+      if (shared) ops_.push_back({.kind = ModelOp::Kind::copy, .slot = *shared, .sources = {active_[best]}});
+    }
+    assignment_.assign(c, step_, shared.value_or(active_[best]));
+    if (!shared) events_.push_back({step_, "pool_exhausted", c, active_[best]});
+  }
+}
+
+// First a slot that was never used, else the least recently used one that is idle in this step.
+std::optional<SlotId> FedDrift::allocate() {
+  if (next_slot_ < options_.max_models) return next_slot_++;
+  std::optional<SlotId> oldest;
+  int oldest_use = step_;
+  for (SlotId slot = 0; slot < next_slot_; ++slot) {
+    const bool held =
+        std::any_of(marked_.begin(), marked_.end(), [&](const auto& m) { return m.second.first == slot; });
+    const int use = assignment_.last_use(slot);
+    if (!held && use < oldest_use) {
+      oldest = slot;
+      oldest_use = use;
+    }
+  }
+  if (oldest) {
+    events_.push_back({step_, "evict", -1, *oldest});
+    assignment_.erase(*oldest);
+    std::erase(active_, *oldest);
+  }
+  return oldest;
+}
+
+void FedDrift::open_slot(ClientId client, SlotId best) {
+  // The best model must not be the one that is evicted to make room.
+  const auto slot = next_slot_ < options_.max_models || assignment_.last_use(best) < 0 ? allocate() : [&] {
+    assignment_.assign(client, step_, best);
+    return allocate();
+  }();
+  if (!slot) {
+    assignment_.assign(client, step_, best);
+    events_.push_back({step_, "pool_exhausted", client, best});
+    return;
+  }
+  ModelOp op{.kind = ModelOp::Kind::fresh, .slot = *slot};
+  if (options_.warm_start) {
+    op.kind = ModelOp::Kind::copy;
+    op.sources = {best};
+  }
+  ops_.push_back(std::move(op));
+  assignment_.assign(client, step_, *slot);
+  marked_[client] = {*slot, step_ + options_.isolation_steps};
+}
+
+// FedDrift-C: of the isolated models one stays, drawn uniformly; the others lose slot and data.
+void FedDrift::thin_isolated() {
+  if (marked_.empty()) return;
+  Random random(options_.seed, mix64(0xC0 + static_cast<std::uint64_t>(step_)));
+  const auto kept =
+      std::next(marked_.begin(), static_cast<std::ptrdiff_t>(random.below(marked_.size())))->first;
+  for (auto it = marked_.begin(); it != marked_.end();) {
+    if (it->first == kept) {
+      ++it;
+    } else {
+      assignment_.erase(it->second.first);
+      it = marked_.erase(it);
+    }
+  }
+}
+
+std::vector<SlotId> FedDrift::cross_eval() {
+  return step_ == 0 || eager_ || active_.size() < 2 ? std::vector<SlotId>{} : active_;
+}
+
+void FedDrift::on_cross_eval(const std::vector<std::vector<ScoreStat>>& matrix) {
+  std::vector<std::vector<double>> scores;
+  for (const auto& row : matrix) {
+    auto& means = scores.emplace_back();
+    for (const auto& stat : row) means.push_back(stat.n == 0 ? std::nan("") : score_of(stat));
+  }
+  const auto clusters =
+      agglomerate(model_distances(scores, options_.distance_b), options_.linkage, options_.merge_delta);
+  for (const auto& group : clusters.groups) {
+    if (group.size() < 2) continue;
+    ModelOp op{.kind = ModelOp::Kind::average, .slot = active_[group[0]]};
+    for (std::size_t member : group) {
+      std::uint64_t samples = 0;
+      for (ClientId c = 0; c < assignment_.clients(); ++c) {
+        for (int step : assignment_.steps_of(c, active_[member])) {
+          samples += samples_[static_cast<std::size_t>(step)][static_cast<std::size_t>(c)];
+        }
+      }
+      op.sources.push_back(active_[member]);
+      op.weights.push_back(static_cast<double>(samples));
+    }
+    for (std::size_t k = 1; k < group.size(); ++k) {
+      assignment_.relabel(active_[group[k]], op.slot);
+      events_.push_back({step_, "merge", -1, active_[group[k]]});
+    }
+    ops_.push_back(std::move(op));
+  }
+}
+
+std::vector<SlotId> FedDrift::training_slots() const {
+  std::vector<SlotId> slots;
+  for (SlotId slot = 0; slot < next_slot_; ++slot) {
+    if (assignment_.used_at(slot, step_)) slots.push_back(slot);
+  }
+  return slots;
+}
+
+std::vector<TrainBatch> FedDrift::train_batches(SlotId slot, ClientId client) const {
+  std::vector<TrainBatch> batches;
+  for (int step : assignment_.steps_of(client, slot)) batches.push_back({step, 1.0});
+  return batches;
+}
+
+void FedDrift::on_trained_scores(const ScoreTable& scores) {
+  for (std::size_t c = 0; c < scores.size(); ++c) {
+    const auto& stat = scores[c][0];
+    if (stat.n > 0) baseline_[c] = Baseline{score_of(stat), variance_of_mean(stat)};
+  }
+}
+
+}  // namespace ballast::federate
