@@ -32,7 +32,9 @@ target_compile_options(ballast_warnings INTERFACE -Wall -Wextra -Wpedantic -Wsha
 
 add_library(ballast_options INTERFACE)
 if(BALLAST_SANITIZE)
-  target_compile_options(ballast_options INTERFACE -fsanitize=${BALLAST_SANITIZE} -fno-omit-frame-pointer -g1)
+  # -Wmaybe-uninitialized guesses wrongly in instrumented standard headers.
+  target_compile_options(ballast_options INTERFACE -fsanitize=${BALLAST_SANITIZE} -fno-omit-frame-pointer -g1
+                         -Wno-maybe-uninitialized)
   target_link_options(ballast_options INTERFACE -fsanitize=${BALLAST_SANITIZE})
   if(BALLAST_SANITIZE MATCHES "undefined")
     target_compile_options(ballast_options INTERFACE -fno-sanitize-recover=undefined)

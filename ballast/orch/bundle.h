@@ -1,0 +1,69 @@
+// Messages in sections: a header of one count a section, then the records of the first section, of the
+// second, ... Sections are filled in order. The header is framing, counted apart from what the records carry.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "ballast/cluster/machine.h"
+#include "ballast/orch/codec.h"
+
+namespace ballast::orch {
+
+template <std::size_t Sections>
+class BundleOutbox {
+ public:
+  using Counts = std::array<std::uint32_t, Sections>;
+
+  explicit BundleOutbox(cluster::Machine& me)
+      : me_(&me),
+        out_(me.outbox()),
+        counts_(static_cast<std::size_t>(me.machines())),
+        latest_(counts_.size(), 0) {}
+
+  /// The place for one more record of this section for this machine.
+  Buffer& record(int machine, std::size_t section) {
+    Buffer& buffer = out_.to(machine);
+    auto& latest = latest_[static_cast<std::size_t>(machine)];
+    BALLAST_CHECK(section >= latest, "sections of a bundle are filled in order");
+    latest = static_cast<std::uint8_t>(section);
+    if (buffer.empty()) {
+      buffer.put(Counts{});
+      if (machine != me_->id()) header_bytes_ += sizeof(Counts);
+    }
+    ++counts_[static_cast<std::size_t>(machine)][section];
+    return buffer;
+  }
+  std::uint64_t header_bytes() const { return header_bytes_; }
+
+  cluster::Inbox exchange() {
+    for (int d = 0; d < me_->machines(); ++d) {
+      Buffer& buffer = out_.to(d);
+      if (!buffer.empty()) std::memcpy(buffer.data(), &counts_[static_cast<std::size_t>(d)], sizeof(Counts));
+    }
+    return me_->exchange(std::move(out_));
+  }
+
+ private:
+  cluster::Machine* me_;
+  cluster::Outbox out_;
+  std::vector<Counts> counts_;
+  std::vector<std::uint8_t> latest_;  ///< section filled last
+  std::uint64_t header_bytes_ = 0;
+};
+
+/// Calls read(source, section, reader) for every record of every message, in the order of sources and
+/// sections.
+template <std::size_t Sections, typename Read>
+void read_bundles(const cluster::Inbox& in, Read read) {
+  for (int source = 0; source < in.machines(); ++source) {
+    Reader reader = in.from(source);
+    if (reader.empty()) continue;
+    const auto counts = reader.get<std::array<std::uint32_t, Sections>>();
+    for (std::size_t section = 0; section < Sections; ++section) {
+      for (std::uint32_t i = 0; i < counts[section]; ++i) read(source, section, reader);
+    }
+  }
+}
+
+}  // namespace ballast::orch

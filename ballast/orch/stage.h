@@ -1,0 +1,387 @@
+// What every method of carrying out a stage needs: to run one task next to its item, to send replies home, to
+// merge updates by key, to agree that all went well, and to apply the merged updates at the owners.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ballast/cluster/machine.h"
+#include "ballast/orch/batch.h"
+#include "ballast/orch/bundle.h"
+#include "ballast/orch/options.h"
+#include "ballast/orch/report.h"
+#include "ballast/orch/store.h"
+#include "ballast/orch/task.h"
+
+namespace ballast::orch {
+
+/// A stage was given up on all machines; the store is as before.
+class StageFailed : public InvalidInput {
+ public:
+  explicit StageFailed(const std::string& sentence) : InvalidInput(sentence) {}
+};
+
+/// One merged update a key, in the order in which keys first came.
+template <TaskClass C>
+class Updates {
+ public:
+  using Key = typename C::Key;
+  using Update = typename C::Update;
+
+  explicit Updates(std::uint64_t hash_mask, bool merging = true)
+      : merging_(merging), place_(0, KeyHash<Key>{hash_mask}) {}
+  void add(const Key& key, Update update) {
+    if constexpr (kWrites<C>) {
+      if (merging_) {
+        const auto [found, is_new] = place_.try_emplace(key, static_cast<std::uint32_t>(list_.size()));
+        if (!is_new) {
+          auto& have = list_[found->second].second;
+          have = C::merge(std::move(have), std::move(update));
+          return;
+        }
+      }
+      list_.emplace_back(key, std::move(update));
+    }
+  }
+  bool empty() const { return list_.empty(); }
+  std::vector<std::pair<Key, Update>>& list() { return list_; }
+  void clear() {
+    list_.clear();
+    place_.clear();
+  }
+
+ private:
+  bool merging_;
+  std::vector<std::pair<Key, Update>> list_;
+  absl::flat_hash_map<Key, std::uint32_t, KeyHash<Key>> place_;
+};
+
+/// A task away from its batch.
+template <TaskClass C>
+struct Task {
+  typename C::Key key;
+  TaskId id;
+  typename C::Context context;
+
+  static std::size_t wire_size(const typename C::Key& key, const typename C::Context& context) {
+    return Wire<typename C::Key>::size(key) + sizeof(TaskId) + Wire<typename C::Context>::size(context);
+  }
+  static void put(Buffer& out, const typename C::Key& key, TaskId id, const typename C::Context& context) {
+    Wire<typename C::Key>::put(out, key);
+    out.put(id);
+    Wire<typename C::Context>::put(out, context);
+  }
+  static Task get(Reader& in) {
+    auto key = Wire<typename C::Key>::get(in);
+    const auto id = in.get<TaskId>();
+    return {std::move(key), id, Wire<typename C::Context>::get(in)};
+  }
+};
+
+/// An item on the wire: one byte says whether it is there.
+template <TaskClass C>
+struct ItemWire {
+  using Item = typename C::Item;
+  static std::size_t size(const Item* item) { return 1 + (item == nullptr ? 0 : Wire<Item>::size(*item)); }
+  static void put(Buffer& out, const Item* item) {
+    out.put(static_cast<std::uint8_t>(item != nullptr));
+    if (item != nullptr) Wire<Item>::put(out, *item);
+  }
+  static std::optional<Item> get(Reader& in) {
+    if (in.get<std::uint8_t>() == 0) return std::nullopt;
+    return Wire<Item>::get(in);
+  }
+};
+
+template <typename C, typename S>
+class Stage {
+ public:
+  using Key = typename C::Key;
+  using Context = typename C::Context;
+  using Item = typename C::Item;
+  using Update = typename C::Update;
+  using Reply = typename C::Reply;
+
+  Stage(cluster::Machine& machine, S& items, Batch<C>& tasks, const Options& settings)
+      : me(machine),
+        store(items),
+        batch(tasks),
+        options(settings),
+        at_root(settings.hash_mask),
+        elsewhere(settings.hash_mask, settings.merge_updates),
+        replies_(machine) {
+    batch.begin_stage();
+    me.begin_stage(to_string(settings.method));
+    first_superstep_ = me.account().supersteps.size();
+    counters.tasks = batch.size();
+  }
+
+  bool is_me(int machine) const { return machine == me.id(); }
+  TaskId id_of(std::size_t i) const { return task_id(me.id(), i); }
+
+  /// Runs one task. Its own update goes into `own`, those to other keys into `elsewhere`.
+  void execute(const Key& key, TaskId id, const Context& context, const Item* item,
+               std::optional<Update>& own) {
+    ++counters.executed;
+    if (item == nullptr && !TakesAbsent<C>) {
+      if constexpr (absent_policy<C>() == Absent::create) {
+        static const Item kEmpty{};
+        item = &kEmpty;
+      } else {
+        ++counters.absent;
+        if constexpr (absent_policy<C>() == Absent::fail) missing_.push_back(fmt::format("{}", key));
+        answer(id, ReplyState::absent, Reply{});
+        return;
+      }
+    }
+    Emit<C> emit;
+    emit.id_ = id;
+    emit.key_ = &key;
+    emit.machine_ = me.id();
+    emit.own_ = std::move(own);
+    own.reset();
+    try {
+      if constexpr (TakesAbsent<C>) {
+        answer(id, ReplyState::done, C::run(context, item, emit));
+      } else {
+        answer(id, ReplyState::done, C::run(context, *item, emit));
+      }
+    } catch (const std::exception& error) {
+      const std::string text = fmt::format("task {} of machine {} failed on machine {}: {}", sequence_of(id),
+                                           origin_of(id), me.id(), error.what());
+      if (!options.collect_errors) {
+        if (failure_.empty()) failure_ = text;
+      } else {
+        fail_task(id, text);
+      }
+    }
+    own = std::move(emit.own_);
+    for (auto& [to, update] : emit.others_) {
+      (store.owner(to) == me.id() ? at_root : elsewhere).add(to, std::move(update));
+    }
+    for (auto& follow_up : emit.tasks_) batch.follow_ups_.push_back(std::move(follow_up));
+  }
+
+  /// Runs a task at the owner of its item.
+  void execute_at_root(const Key& key, TaskId id, const Context& context) {
+    std::optional<Update> own;
+    execute(key, id, context, store.find(key), own);
+    if (own) at_root.add(key, std::move(*own));
+    ++counters.root_tasks;
+  }
+
+  /// What all machines have to know before anything is applied. Throws StageFailed on all of them if a task
+  /// failed anywhere or a key was missing where it must not be.
+  struct Agreement {
+    std::int32_t failed = 0, foreign = 0, own_levels = 0, replies = 0;
+  };
+  Agreement agree(int own_levels) {
+    const Agreement mine{.failed = !failure_.empty() || !missing_.empty(),
+                         .foreign = !elsewhere.empty(),
+                         .own_levels = own_levels,
+                         .replies = any_replies_};
+    const Agreement all = me.allreduce(mine, [](Agreement a, Agreement b) {
+      return Agreement{a.failed | b.failed, a.foreign | b.foreign, std::max(a.own_levels, b.own_levels),
+                       a.replies | b.replies};
+    });
+    if (all.failed) give_up();
+    return all;
+  }
+
+  // The last messages of a stage carry replies (in the first of them), then updates to parent slots, then
+  // updates by key, each of which is one section.
+  static constexpr std::size_t kReplySection = 0, kSlotSection = 1, kKeySection = 2;
+  using Closing = BundleOutbox<3>;
+
+  /// The replies gathered so far, in the outbox of the closing superstep.
+  Closing take_replies() {
+    Closing taken = std::move(replies_);
+    return taken;
+  }
+  void put_update(Closing& out, int machine, const Key& key, const Update& update) {
+    Buffer& buffer = out.record(machine, kKeySection);
+    const std::size_t before = buffer.size();
+    Wire<Key>::put(buffer, key);
+    Wire<Update>::put(buffer, update);
+    if (!is_me(machine)) counters.update_bytes += buffer.size() - before;
+  }
+  cluster::Inbox close(Closing& out) {
+    counters.header_bytes += out.header_bytes();
+    return out.exchange();
+  }
+  void read_reply(Reader& in) {
+    const auto tagged = in.get<std::uint64_t>();
+    const auto state = static_cast<ReplyState>(tagged >> 62);
+    const auto index = static_cast<std::size_t>(tagged & kIndexMask);
+    if (index >= batch.size()) throw InvalidInput("a reply names a task that is not in the batch");
+    if (state == ReplyState::failed) {
+      batch.errors_.emplace_back(index, Wire<std::string>::get(in));
+      batch.state_[index] = Batch<C>::State::failed;
+      return;
+    }
+    Reply reply = Wire<Reply>::get(in);
+    set_reply(index, state, std::move(reply));
+  }
+
+  /// Replies and updates straight to their machines, in one superstep: how all methods but the forest close.
+  void close_directly() {
+    const Agreement all = agree(0);
+    if (all.foreign || all.replies) {
+      Closing out = take_replies();
+      if constexpr (kWrites<C>) {
+        for (auto& [key, update] : elsewhere.list()) put_update(out, store.owner(key), key, update);
+      }
+      const cluster::Inbox in = close(out);
+      read_bundles<3>(in, [&](int, std::size_t section, Reader& reader) {
+        if (section == kReplySection) return read_reply(reader);
+        Key key = Wire<Key>::get(reader);
+        at_root.add(key, Wire<Update>::get(reader));
+      });
+    }
+    apply();
+  }
+
+  /// Ends the stage: every key of this owner takes its one merged update.
+  void apply() {
+    if constexpr (kWrites<C>) {
+      for (auto& [key, update] : at_root.list()) {
+        if (absent_policy<C>() != Absent::create && store.find(key) == nullptr) continue;
+        Item& item = store.make(key);
+        C::apply(item, std::move(update));
+        if constexpr (requires { C::erased(item); }) {
+          if (C::erased(item)) store.erase(key);
+        }
+      }
+    }
+  }
+
+  /// Gathers every machine's counters: the report is the same on all.
+  StageReport report(const std::string& forest) {
+    const auto& steps = me.account().supersteps;
+    for (std::size_t i = first_superstep_; i < steps.size(); ++i) {
+      counters.busy_bytes += steps[i].h();
+      counters.busy_payload_bytes += steps[i].payload_h();
+      counters.messages += steps[i].messages_out;
+      counters.cpu_ns += steps[i].cpu_ns;
+    }
+    StageReport result;
+    result.method = to_string(options.method);
+    result.forest = forest;
+    result.machines = me.machines();
+    result.supersteps = static_cast<int>(steps.size() - first_superstep_);
+    result.machine = me.allgather(counters);
+    result.hot_keys = gather_hot_keys();
+    return result;
+  }
+
+  /// Tells the report how many tasks asked for a key of this owner.
+  void note_demand(const Key& key, std::uint64_t tasks) { demand_.emplace_back(tasks, key); }
+
+  cluster::Machine& me;
+  S& store;
+  Batch<C>& batch;
+  const Options& options;
+  StageCounters counters;
+  Updates<C> at_root;    ///< for keys of this owner
+  Updates<C> elsewhere;  ///< for keys of other owners
+
+ private:
+  enum class ReplyState : std::uint64_t { done = 0, absent = 1, failed = 2 };
+  static constexpr std::uint64_t kIndexMask = (std::uint64_t{1} << 40) - 1;
+
+  void set_reply(std::size_t index, ReplyState state, Reply reply) {
+    batch.state_[index] = state == ReplyState::absent ? Batch<C>::State::absent : Batch<C>::State::done;
+    if constexpr (kReplies<C>) batch.replies_[index] = std::move(reply);
+  }
+
+  void answer(TaskId id, ReplyState state, Reply reply) {
+    const int origin = origin_of(id);
+    const auto index = static_cast<std::size_t>(sequence_of(id));
+    if (is_me(origin)) return set_reply(index, state, std::move(reply));
+    if constexpr (!kReplies<C>) {
+      if (state == ReplyState::done) return;
+    }
+    Buffer& buffer = replies_.record(origin, kReplySection);
+    const std::size_t before = buffer.size();
+    buffer.put(static_cast<std::uint64_t>(state) << 62 | index);
+    Wire<Reply>::put(buffer, reply);
+    counters.reply_bytes += buffer.size() - before;
+    any_replies_ = true;
+  }
+
+  void fail_task(TaskId id, const std::string& text) {
+    const int origin = origin_of(id);
+    const auto index = static_cast<std::size_t>(sequence_of(id));
+    if (is_me(origin)) {
+      batch.errors_.emplace_back(index, text);
+      batch.state_[index] = Batch<C>::State::failed;
+      return;
+    }
+    Buffer& buffer = replies_.record(origin, kReplySection);
+    const std::size_t before = buffer.size();
+    buffer.put(static_cast<std::uint64_t>(ReplyState::failed) << 62 | index);
+    Wire<std::string>::put(buffer, text);
+    counters.reply_bytes += buffer.size() - before;
+    any_replies_ = true;
+  }
+
+  [[noreturn]] void give_up() {
+    std::string mine = failure_;
+    if (mine.empty() && !missing_.empty()) {
+      mine = "keys that are not in the store:";
+      for (std::size_t i = 0; i < std::min<std::size_t>(missing_.size(), 10); ++i) mine += " " + missing_[i];
+      if (missing_.size() > 10) mine += fmt::format(" and {} more", missing_.size() - 10);
+    }
+    for (const auto& bytes : me.allgather_bytes(std::as_bytes(std::span(mine.data(), mine.size())))) {
+      if (!bytes.empty())
+        throw StageFailed("the stage is given up, nothing was written: " +
+                          std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    }
+    throw StageFailed("the stage is given up, nothing was written");
+  }
+
+  std::vector<HotKey> gather_hot_keys() {
+    const auto keep = std::min(demand_.size(), static_cast<std::size_t>(std::max(0, options.hot_keys)));
+    const auto wanted = [](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first > b.first : a.second < b.second;
+    };
+    std::partial_sort(demand_.begin(), demand_.begin() + static_cast<std::ptrdiff_t>(keep), demand_.end(),
+                      wanted);
+    Buffer mine;
+    for (std::size_t i = 0; i < keep; ++i) {
+      mine.put(demand_[i].first);
+      Wire<std::string>::put(mine, fmt::format("{}", demand_[i].second));
+    }
+    std::vector<HotKey> all;
+    const auto gathered = me.allgather_bytes(mine.bytes());
+    for (std::size_t m = 0; m < gathered.size(); ++m) {
+      for (Reader reader(gathered[m]); !reader.empty();) {
+        const auto tasks = reader.get<std::uint64_t>();
+        all.push_back({Wire<std::string>::get(reader), tasks, static_cast<int>(m)});
+      }
+    }
+    std::stable_sort(all.begin(), all.end(),
+                     [](const HotKey& a, const HotKey& b) { return a.tasks > b.tasks; });
+    if (all.size() > static_cast<std::size_t>(std::max(0, options.hot_keys)))
+      all.resize(static_cast<std::size_t>(std::max(0, options.hot_keys)));
+    return all;
+  }
+
+  Closing replies_;
+  bool any_replies_ = false;
+  std::string failure_;
+  std::vector<std::string> missing_;
+  std::vector<std::pair<std::uint64_t, Key>> demand_;
+  std::size_t first_superstep_ = 0;
+};
+
+}  // namespace ballast::orch
