@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
   ballast::graph::add_gen(program);
   ballast::graph::add_convert(program);
   ballast::graph::add_info(program);
+  ballast::graph::add_run(program);
   ballast::graph::add_validate(program);
   return program.main(argc, argv);
 }

@@ -40,6 +40,7 @@ class MappedGraph {
   std::uint64_t vertices() const { return vertices_; }
   std::uint64_t edges() const { return edges_; }
   bool directed() const { return directed_; }
+  bool weighted() const { return weighted_; }
   std::size_t shards() const { return entries_.size(); }
   /// Throws InvalidInput with the byte when the shard's checksum or ids are wrong.
   Shard shard(std::size_t i) const;

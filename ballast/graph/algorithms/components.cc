@@ -1,0 +1,70 @@
+// Connected components by hooking and pointer jumping (FastSV: Zhang, Azad, Hu, "FastSV: a distributed-memory
+// connected component algorithm with fast convergence", SIAM PP 2020). Every vertex v keeps a parent f(v) <=
+// v. A round:
+//   1. every vertex learns the smallest grandparent among its neighbours (one edgeMap);
+//   2. hooking: that value is merged by minimum into the parent of v, and into v itself;
+//   3. jumping: f(v) = min(f(v), f(f(v))), and the new grandparents are read.
+// Parents are hot items: steps 2 and 3 are stages that combine requests and updates for one vertex on each
+// machine.
+#include <algorithm>
+
+#include "ballast/graph/algorithms/algorithms.h"
+#include "ballast/graph/dist/remote.h"
+
+namespace ballast::graph {
+namespace {
+
+VertexId least(VertexId a, VertexId b) {
+  return a < b ? a : b;
+}
+
+}  // namespace
+
+Components connected_components(const DistGraph& g) {
+  cluster::Machine& me = g.machine();
+  me.begin_stage("cc");
+  Components result;
+  std::vector<VertexId>& parent = result.labels;
+  parent.resize(g.owned());
+  for (LocalId v = 0; v < g.owned(); ++v) parent[v] = g.global(v);
+  std::vector<VertexId> grandparent = parent, heard(g.owned());
+  std::vector<LocalId> members(g.owned());
+  for (LocalId v = 0; v < g.owned(); ++v) members[v] = v;
+  EdgeMap<VertexId, VertexId> over(g);
+  VertexSubset active = VertexSubset::all(g);
+  const Edges edges{.source = [&](LocalId v) { return grandparent[v]; },
+                    .along = [](const Origin<VertexId>& u, double) { return u.value; },
+                    .merge = least,
+                    .cond = [](LocalId) { return true; },
+                    .apply =
+                        [&](LocalId v, VertexId value) {
+                          heard[v] = value;
+                          return value < grandparent[v];
+                        }};
+  while (!active.empty()) {
+    ++result.jump_rounds;
+    const VertexSubset hooked = over(active, edges);
+    // Hooking: the parents of those that heard something smaller, and they themselves.
+    std::vector<VertexId> roots, values;
+    for (LocalId v : hooked.members()) {
+      roots.push_back(parent[v]);
+      values.push_back(heard[v]);
+    }
+    remote_merge(g, roots, values, least,
+                 [&](LocalId v, VertexId value) { parent[v] = least(parent[v], value); });
+    for (LocalId v : hooked.members()) parent[v] = least(parent[v], heard[v]);
+    for (LocalId v = 0; v < g.owned(); ++v) parent[v] = least(parent[v], grandparent[v]);
+    // Jumping; whose grandparent fell is active in the next round.
+    const std::vector<VertexId> now = remote_get(g, parent, parent);
+    std::vector<LocalId> fell;
+    for (LocalId v = 0; v < g.owned(); ++v) {
+      if (now[v] != grandparent[v]) fell.push_back(v);
+      grandparent[v] = now[v];
+    }
+    active = VertexSubset::of(g, std::move(fell));
+  }
+  result.counts = over.counts();
+  return result;
+}
+
+}  // namespace ballast::graph

@@ -1,0 +1,250 @@
+#include "ballast/graph/dist/dist_graph.h"
+
+#include <absl/container/flat_hash_map.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "ballast/graph/dist/placement.h"
+
+namespace ballast::graph {
+namespace {
+
+using cluster::Inbox;
+using cluster::Machine;
+using cluster::Outbox;
+
+constexpr std::uint64_t kBlocksPerMachine = 64;
+
+std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
+  return a + b;
+}
+
+EdgeArrays directed_edges(const EdgeSource& source, int index, int parts, bool undirected) {
+  const EdgeList part = source.part(index, parts);
+  const bool both = undirected || !source.directed();
+  EdgeArrays edges;
+  edges.weighted = source.weighted();
+  auto put = [&](VertexId u, VertexId v, std::size_t i) {
+    edges.sources.push_back(u);
+    edges.targets.push_back(v);
+    if (edges.weighted) edges.weights.push_back(part.weights[i]);
+  };
+  for (std::size_t i = 0; i < part.edges.size(); ++i) {
+    const auto [u, v] = part.edges[i];
+    put(u, v, i);
+    if (both && u != v) put(v, u, i);
+  }
+  return edges;
+}
+
+// Sends (vertex, count) of this part's sources to the vertices' owners and adds up.
+std::vector<std::uint32_t> gather_degrees(Machine& me, const Owners& owners, const EdgeArrays& edges) {
+  absl::flat_hash_map<VertexId, std::uint32_t> counts;
+  for (VertexId u : edges.sources) ++counts[u];
+  std::vector<std::pair<VertexId, std::uint32_t>> sorted(counts.begin(), counts.end());
+  std::sort(sorted.begin(), sorted.end());
+  Outbox out = me.outbox();
+  for (const auto& [v, count] : sorted) {
+    auto& buffer = out.to(owners.owner(v));
+    buffer.put(owners.index(v));
+    buffer.put(count);
+  }
+  const Inbox in = me.exchange(std::move(out));
+  std::vector<std::uint32_t> degrees(owners.count(me.id()), 0);
+  for (int s = 0; s < in.machines(); ++s) {
+    for (cluster::Reader reader = in.from(s); !reader.empty();) {
+      const auto index = reader.get<VertexId>();
+      degrees[index] += reader.get<std::uint32_t>();
+    }
+  }
+  return degrees;
+}
+
+Owners even_chunks(std::uint64_t vertices, int machines) {
+  std::vector<std::uint64_t> bounds;
+  const auto p = static_cast<std::uint64_t>(machines);
+  for (std::uint64_t m = 0; m <= p; ++m) bounds.push_back(vertices / p * m + std::min(m, vertices % p));
+  return Owners::chunks(std::move(bounds));
+}
+
+}  // namespace
+
+// Contiguous ranges of equal weight, the weight of a vertex being alpha + min(out-degree, tau): alpha =
+// 8(P-1) for what a vertex costs in messages, tau = 4 mean degrees because the edges of hubs are spread
+// anyway. Ranges end at block boundaries, so that only block sums travel.
+void DistGraph::choose_owners(const EdgeSource& source, const EdgeArrays& edges) {
+  const std::uint64_t n = source.vertices();
+  const int machines = me_.machines();
+  if (options_.hashed_owners) {
+    owners_ = Owners::hashed(n, machines, options_.seed);
+    return;
+  }
+  owners_ = even_chunks(n, machines);
+  if (machines == 1 || n == 0) return;
+  const auto degrees = gather_degrees(me_, owners_, edges);
+  const std::uint64_t alpha = 8 * static_cast<std::uint64_t>(machines - 1),
+                      tau = std::max<std::uint64_t>(1, 4 * edges_ / n);
+  const std::uint64_t first = owners_.global(me_.id(), 0);
+  struct Block {
+    std::uint64_t end, weight;
+  };
+  std::vector<Block> blocks;
+  const std::uint64_t mine = degrees.size(), per = std::max<std::uint64_t>(1, mine / kBlocksPerMachine);
+  for (std::uint64_t v = 0; v < mine; ++v) {
+    if (v % per == 0) blocks.push_back({0, 0});
+    blocks.back().end = first + v + 1;
+    blocks.back().weight += alpha + std::min<std::uint64_t>(degrees[v], tau);
+  }
+  const auto all = me_.allgather_bytes(std::as_bytes(std::span(blocks)));
+  std::vector<Block> everywhere;
+  for (const auto& bytes : all) {
+    for (cluster::Reader reader(bytes); !reader.empty();) everywhere.push_back(reader.get<Block>());
+  }
+  std::uint64_t total = 0, before = 0;
+  for (const Block& block : everywhere) total += block.weight;
+  std::vector<std::uint64_t> bounds{0};
+  for (const Block& block : everywhere) {
+    before += block.weight;
+    while (bounds.size() < static_cast<std::size_t>(machines) &&
+           before * static_cast<std::uint64_t>(machines) >= total * bounds.size())
+      bounds.push_back(block.end);
+  }
+  bounds.resize(static_cast<std::size_t>(machines), n);
+  bounds.push_back(n);
+  owners_ = Owners::chunks(std::move(bounds));
+}
+
+DistGraph::DistGraph(Machine& me, const EdgeSource& source, const DistOptions& options, bool undirected)
+    : me_(me),
+      options_(options),
+      owners_(even_chunks(source.vertices(), me.machines())),
+      weighted_(source.weighted()) {
+  me.begin_stage("ingest");
+  EdgeArrays edges = directed_edges(source, me.id(), me.machines(), undirected);
+  edges_ = me.allreduce(static_cast<std::uint64_t>(edges.size()), sum);
+  choose_owners(source, edges);
+  owned_ = static_cast<LocalId>(owners_.count(me.id()));
+  degrees_ = gather_degrees(me, owners_, edges);
+  build(place_edges(me, owners_, options_, std::move(edges)));
+}
+
+void DistGraph::build(const EdgeArrays& edges) {
+  const int machines = me_.machines();
+  // Mirrors: the foreign ends of local edges, with the roles that they play here.
+  constexpr std::uint8_t kSource = 1, kTarget = 2;
+  absl::flat_hash_map<VertexId, std::uint8_t> roles;
+  for (std::size_t i = 0; i < edges.size(); ++i) {
+    if (!owns(edges.sources[i])) roles[edges.sources[i]] |= kSource;
+    if (!owns(edges.targets[i])) roles[edges.targets[i]] |= kTarget;
+  }
+  struct Mirror {
+    int owner;
+    VertexId index, global;
+    std::uint8_t role;
+  };
+  std::vector<Mirror> mirrors;
+  mirrors.reserve(roles.size());
+  for (const auto& [v, role] : roles) mirrors.push_back({owners_.owner(v), owners_.index(v), v, role});
+  std::sort(mirrors.begin(), mirrors.end(), [](const Mirror& a, const Mirror& b) {
+    return std::pair(a.owner, a.index) < std::pair(b.owner, b.index);
+  });
+  globals_.reserve(owned_ + mirrors.size());
+  for (LocalId v = 0; v < owned_; ++v) globals_.push_back(owners_.global(me_.id(), v));
+  absl::flat_hash_map<VertexId, LocalId> mirror_id;
+  mirror_id.reserve(mirrors.size());
+  Outbox out = me_.outbox();
+  for (const Mirror& mirror : mirrors) {
+    mirror_id.emplace(mirror.global, static_cast<LocalId>(globals_.size()));
+    globals_.push_back(mirror.global);
+    auto& buffer = out.to(mirror.owner);
+    buffer.put(mirror.index);
+    buffer.put(mirror.role);
+  }
+  const Inbox in = me_.exchange(std::move(out));
+
+  // Owners learn who mirrors what, and lay the trees.
+  auto lists = [&](std::uint8_t role) {
+    MirrorLists result;
+    result.first.assign(owned_ + 1, 0);
+    for (int pass = 0; pass < 2; ++pass) {
+      std::vector<std::uint32_t> next(result.first.begin(), result.first.end() - 1);
+      for (int s = 0; s < machines; ++s) {
+        for (cluster::Reader reader = in.from(s); !reader.empty();) {
+          const auto index = reader.get<VertexId>();
+          if ((reader.get<std::uint8_t>() & role) == 0) continue;
+          if (pass == 0) {
+            ++result.first[index + 1];
+          } else {
+            result.machines[next[index]++] = s;
+          }
+        }
+      }
+      if (pass == 0) {
+        std::partial_sum(result.first.begin(), result.first.end(), result.first.begin());
+        result.machines.resize(result.first.back());
+      }
+    }
+    return result;
+  };
+  auto local_of = [&](int owner, VertexId index) {
+    return owner == me_.id() ? index : mirror_id.at(owners_.global(owner, index));
+  };
+  source_routes_ = build_routes(me_, lists(kSource), locals(), owned_, options_.fanout, local_of);
+  target_routes_ = build_routes(me_, lists(kTarget), locals(), owned_, options_.fanout, local_of);
+
+  // Rows: by target first, then a transposition each way sorts both.
+  auto local = [&](VertexId v) { return owns(v) ? owners_.index(v) : mirror_id.at(v); };
+  Csr rows;
+  rows.offsets.assign(locals() + 1, 0);
+  std::vector<LocalId> source_ids(edges.size());
+  for (std::size_t i = 0; i < edges.size(); ++i)
+    ++rows.offsets[(source_ids[i] = local(edges.sources[i])) + 1];
+  std::partial_sum(rows.offsets.begin(), rows.offsets.end(), rows.offsets.begin());
+  rows.targets.resize(edges.size());
+  if (weighted_) rows.weights.resize(edges.size());
+  std::vector<std::uint64_t> next(rows.offsets.begin(), rows.offsets.end() - 1);
+  for (std::size_t i = 0; i < edges.size(); ++i) {
+    const std::uint64_t place = next[source_ids[i]]++;
+    rows.targets[place] = local(edges.targets[i]);
+    if (weighted_) rows.weights[place] = edges.weights[i];
+  }
+  in_ = transpose(rows);
+  out_ = transpose(in_);
+}
+
+DistGraph::Layout DistGraph::layout() const {
+  struct Share {
+    std::uint64_t edges, vertices, source_links, target_links, bytes;
+  };
+  std::uint64_t bytes =
+      8 * (out_.offsets.size() + in_.offsets.size()) + 4 * (out_.targets.size() + in_.targets.size()) +
+      8 * (out_.weights.size() + in_.weights.size()) + 4 * globals_.size() + 4 * degrees_.size();
+  for (const Routes* routes : {&source_routes_, &target_routes_}) {
+    for (const Hop& hop : routes->hops) {
+      bytes += 4 * hop.first.size() + 8 * hop.stops.size();
+      for (std::size_t m = 0; m < hop.down.size(); ++m) bytes += 4 * (hop.down[m].size() + hop.up[m].size());
+    }
+    bytes += 12 * routes->parent.size();
+  }
+  const auto shares =
+      me_.allgather(Share{out_.targets.size(), locals(), source_routes_.links, target_routes_.links, bytes});
+  Layout layout;
+  std::uint64_t most = 0, total = 0, local_vertices = 0;
+  for (const Share& share : shares) {
+    most = std::max(most, share.edges);
+    total += share.edges;
+    local_vertices += share.vertices;
+    layout.source_links += share.source_links;
+    layout.target_links += share.target_links;
+    layout.bytes = std::max(layout.bytes, share.bytes);
+  }
+  if (total > 0)
+    layout.edge_balance =
+        static_cast<double>(most) * static_cast<double>(shares.size()) / static_cast<double>(total);
+  if (vertices() > 0)
+    layout.replication = static_cast<double>(local_vertices) / static_cast<double>(vertices());
+  return layout;
+}
+
+}  // namespace ballast::graph

@@ -1,0 +1,81 @@
+// One machine's share of a distributed graph: the vertices that it owns, mirrors of others' vertices that its
+// edges touch, its edges in both orders, and the memoised routes between mirrors and owners (TDO-GP).
+//
+//   cluster.run([&](cluster::Machine& me) {
+//     DistGraph g(me, *source, engine_options("tdo"));
+//     Distances distances = bfs(g, 17);                       // algorithms/
+//   });
+//
+// Ingestion (collective): degrees and owners; placement of edges (placement.h); mirrors; routes (routes.h);
+// rows. Memory of a machine, bytes: an edge 8 (24 with weights), an owned vertex 24, a mirror 28 and 16 a
+// route it is on.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ballast/cluster/machine.h"
+#include "ballast/graph/dist/edge_source.h"
+#include "ballast/graph/dist/options.h"
+#include "ballast/graph/dist/owners.h"
+#include "ballast/graph/dist/routes.h"
+
+namespace ballast::graph {
+
+class DistGraph {
+ public:
+  /// Collective. `undirected` takes every edge in both directions although the source is directed (cc does).
+  DistGraph(cluster::Machine& me, const EdgeSource& source, const DistOptions& options,
+            bool undirected = false);
+
+  cluster::Machine& machine() const { return me_; }
+  const DistOptions& options() const { return options_; }
+  const Owners& owners() const { return owners_; }
+  std::uint64_t vertices() const { return owners_.vertices(); }
+  /// Directed edges: an undirected one counts twice, a loop once.
+  std::uint64_t edges() const { return edges_; }
+  bool weighted() const { return weighted_; }
+
+  LocalId owned() const { return owned_; }
+  LocalId locals() const { return static_cast<LocalId>(globals_.size()); }
+  VertexId global(LocalId v) const { return globals_[v]; }
+  /// Number of v here if this machine owns it.
+  bool owns(VertexId v) const { return owners_.owner(v) == me_.id(); }
+  LocalId local(VertexId v) const { return owners_.index(v); }
+  /// Out-degree in the whole graph, of an owned vertex.
+  std::uint32_t degree(LocalId v) const { return degrees_[v]; }
+
+  /// This machine's edges by source and by target, in local ids.
+  const Csr& out() const { return out_; }
+  const Csr& in() const { return in_; }
+
+  const Routes& source_routes() const { return source_routes_; }
+  const Routes& target_routes() const { return target_routes_; }
+
+  /// For all machines: how even the layout is.
+  struct Layout {
+    double edge_balance = 0;                           ///< most edges of a machine over the mean
+    double replication = 0;                            ///< (owned + mirrors) over vertices
+    std::uint64_t source_links = 0, target_links = 0;  ///< values a full round moves down and up
+    std::uint64_t bytes = 0;                           ///< memory of the busiest machine
+  };
+  /// Collective.
+  Layout layout() const;
+
+ private:
+  void choose_owners(const EdgeSource& source, const struct EdgeArrays& edges);
+  void build(const struct EdgeArrays& edges);
+
+  cluster::Machine& me_;
+  DistOptions options_;
+  Owners owners_;
+  std::uint64_t edges_ = 0;
+  bool weighted_ = false;
+  LocalId owned_ = 0;
+  std::vector<VertexId> globals_;
+  std::vector<std::uint32_t> degrees_;
+  Csr out_, in_;
+  Routes source_routes_, target_routes_;
+};
+
+}  // namespace ballast::graph

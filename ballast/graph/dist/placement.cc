@@ -1,0 +1,208 @@
+#include "ballast/graph/dist/placement.h"
+
+#include <absl/container/flat_hash_map.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "ballast/base/random.h"
+
+namespace ballast::graph {
+namespace {
+
+using cluster::Inbox;
+using cluster::Machine;
+using cluster::Outbox;
+
+// Rows and columns of the most square grid of exactly P machines.
+int grid_columns(int machines) {
+  int rows = static_cast<int>(std::sqrt(static_cast<double>(machines)));
+  while (machines % rows != 0) --rows;
+  return machines / rows;
+}
+
+void sort_by(EdgeArrays& edges, const std::vector<std::uint64_t>& keys) {
+  std::vector<std::uint32_t> order(edges.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return std::pair(keys[a], edges.targets[a]) < std::pair(keys[b], edges.targets[b]);
+  });
+  EdgeArrays sorted;
+  sorted.weighted = edges.weighted;
+  sorted.sources.reserve(edges.size());
+  sorted.targets.reserve(edges.size());
+  for (std::uint32_t i : order) {
+    sorted.sources.push_back(edges.sources[i]);
+    sorted.targets.push_back(edges.targets[i]);
+    if (edges.weighted) sorted.weights.push_back(edges.weights[i]);
+  }
+  edges = std::move(sorted);
+}
+
+// Sends every edge to the machine that `destination(i)` names; what comes in is in the order of (machine, its
+// order).
+template <typename Destination>
+EdgeArrays move_edges(Machine& me, const EdgeArrays& edges, Destination destination) {
+  Outbox out = me.outbox();
+  for (std::size_t i = 0; i < edges.size(); ++i) {
+    auto& buffer = out.to(destination(i));
+    buffer.put(edges.sources[i]);
+    buffer.put(edges.targets[i]);
+    if (edges.weighted) buffer.put(edges.weights[i]);
+  }
+  const Inbox in = me.exchange(std::move(out));
+  EdgeArrays result;
+  result.weighted = edges.weighted;
+  std::size_t total = 0;
+  for (int s = 0; s < in.machines(); ++s) total += in.bytes_from(s).size() / (edges.weighted ? 16 : 8);
+  result.sources.reserve(total);
+  result.targets.reserve(total);
+  if (edges.weighted) result.weights.reserve(total);
+  for (int s = 0; s < in.machines(); ++s) {
+    for (cluster::Reader reader = in.from(s); !reader.empty();) {
+      result.sources.push_back(reader.get<VertexId>());
+      result.targets.push_back(reader.get<VertexId>());
+      if (edges.weighted) result.weights.push_back(reader.get<double>());
+    }
+  }
+  return result;
+}
+
+// Step 2 of `tdo`: all edges are at their target's owner; those whose target is to travel go to their
+// source's owner.
+EdgeArrays place_by_contention(Machine& me, const Owners& owners, EdgeArrays edges) {
+  std::vector<std::uint64_t> keys(edges.size());
+  for (std::size_t i = 0; i < edges.size(); ++i)
+    keys[i] = static_cast<std::uint64_t>(owners.owner(edges.sources[i])) << 32 | edges.sources[i];
+  sort_by(edges, keys);
+  std::vector<int> destination(edges.size(), me.id());
+  for (std::size_t begin = 0, end; begin < edges.size(); begin = end) {
+    const int a = owners.owner(edges.sources[begin]);
+    for (end = begin; end < edges.size() && owners.owner(edges.sources[end]) == a; ++end) {
+    }
+    if (a == me.id()) continue;
+    const auto first = static_cast<std::ptrdiff_t>(begin), last = static_cast<std::ptrdiff_t>(end);
+    const auto stays = cover_block({edges.sources.begin() + first, edges.sources.begin() + last},
+                                   {edges.targets.begin() + first, edges.targets.begin() + last});
+    for (std::size_t i = begin; i < end; ++i) {
+      if (!stays[i - begin]) destination[i] = a;
+    }
+  }
+  return move_edges(me, edges, [&](std::size_t i) { return destination[i]; });
+}
+
+// Step 3: machines above the bound hand edges, by whole sources as far as it goes, to machines below the
+// mean. Every machine computes the same plan from the gathered counts.
+EdgeArrays balance_edges(Machine& me, double bound, EdgeArrays edges) {
+  const auto counts = me.allgather(static_cast<std::uint64_t>(edges.size()));
+  const std::uint64_t total = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  const double mean = static_cast<double>(total) / static_cast<double>(counts.size());
+  const auto ceiling = static_cast<std::uint64_t>(mean * (1 + (bound - 1) / 2)) + 1;
+  if (static_cast<double>(*std::max_element(counts.begin(), counts.end())) <= bound * mean + 1) return edges;
+  std::vector<std::uint64_t> now = counts;
+  std::vector<std::pair<int, std::uint64_t>> mine;  // (receiver, how many edges of mine)
+  int receiver = 0;
+  for (int giver = 0; giver < me.machines(); ++giver) {
+    while (now[static_cast<std::size_t>(giver)] > ceiling) {
+      while (receiver < me.machines() &&
+             now[static_cast<std::size_t>(receiver)] >= static_cast<std::uint64_t>(mean))
+        ++receiver;
+      if (receiver == me.machines()) break;
+      auto &from = now[static_cast<std::size_t>(giver)], &to = now[static_cast<std::size_t>(receiver)];
+      const std::uint64_t moved = std::min(from - ceiling, static_cast<std::uint64_t>(mean) + 1 - to);
+      from -= moved;
+      to += moved;
+      if (giver == me.id()) mine.emplace_back(receiver, moved);
+    }
+  }
+  // Sources with most edges here first: each costs one mirror at the receiver, however many edges go along.
+  absl::flat_hash_map<VertexId, std::uint32_t> degree;
+  for (VertexId u : edges.sources) ++degree[u];
+  std::vector<std::uint32_t> order(edges.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
+    const auto dx = degree[edges.sources[x]], dy = degree[edges.sources[y]];
+    return std::tuple(dy, edges.sources[x], edges.targets[x], x) <
+           std::tuple(dx, edges.sources[y], edges.targets[y], y);
+  });
+  std::vector<int> destination(edges.size(), me.id());
+  std::size_t next = 0;
+  for (const auto& [to, count] : mine) {
+    for (std::uint64_t i = 0; i < count && next < order.size(); ++i) destination[order[next++]] = to;
+  }
+  return move_edges(me, edges, [&](std::size_t i) { return destination[i]; });
+}
+
+}  // namespace
+
+int formula_place(const Owners& owners, Partition partition, VertexId u, VertexId v) {
+  switch (partition) {
+    case Partition::oec:
+      return owners.owner(u);
+    case Partition::iec:
+    case Partition::tdo:
+      return owners.owner(v);
+    case Partition::cvc:
+    case Partition::spmv: {
+      const int columns = grid_columns(owners.machines());
+      return owners.owner(u) / columns * columns + owners.owner(v) % columns;
+    }
+    case Partition::hash_vertex_cut:
+      return static_cast<int>(mix64(std::uint64_t{u} << 32 | v) %
+                              static_cast<std::uint64_t>(owners.machines()));
+  }
+  return 0;
+}
+
+std::vector<bool> cover_block(const std::vector<VertexId>& sources, const std::vector<VertexId>& targets) {
+  const std::size_t m = sources.size();
+  absl::flat_hash_map<VertexId, std::uint32_t> source_degree, target_degree;
+  for (std::size_t i = 0; i < m; ++i) {
+    ++source_degree[sources[i]];
+    ++target_degree[targets[i]];
+  }
+  // Each edge names its end of higher degree; then, from low degrees up, a named vertex all of whose edges
+  // name or could name the other end is let go.
+  std::vector<bool> at_target(m);
+  absl::flat_hash_map<VertexId, std::uint32_t> source_needed, target_needed;
+  for (std::size_t i = 0; i < m; ++i) {
+    at_target[i] = source_degree[sources[i]] >= target_degree[targets[i]];
+    ++(at_target[i] ? source_needed[sources[i]] : target_needed[targets[i]]);
+  }
+  // An edge whose other end travels anyway may be served by it: first for targets, then for sources.
+  absl::flat_hash_map<VertexId, bool> free_target, free_source;
+  for (std::size_t i = 0; i < m; ++i) {
+    if (!at_target[i])
+      free_target.try_emplace(targets[i], true).first->second &= source_needed.contains(sources[i]);
+  }
+  for (std::size_t i = 0; i < m; ++i) {
+    if (!at_target[i] && free_target[targets[i]]) at_target[i] = true;
+  }
+  target_needed.clear();
+  for (std::size_t i = 0; i < m; ++i) {
+    if (!at_target[i]) ++target_needed[targets[i]];
+  }
+  for (std::size_t i = 0; i < m; ++i) {
+    if (at_target[i])
+      free_source.try_emplace(sources[i], true).first->second &= target_needed.contains(targets[i]);
+  }
+  for (std::size_t i = 0; i < m; ++i) {
+    if (at_target[i] && free_source[sources[i]]) at_target[i] = false;
+  }
+  return at_target;
+}
+
+EdgeArrays place_edges(Machine& me, const Owners& owners, const DistOptions& options, EdgeArrays edges) {
+  Partition partition = options.partition;
+  if (partition == Partition::tdo && !options.place_by_contention) partition = Partition::oec;
+  edges = move_edges(me, edges, [&](std::size_t i) {
+    return formula_place(owners, partition, edges.sources[i], edges.targets[i]);
+  });
+  if (partition == Partition::tdo) edges = place_by_contention(me, owners, std::move(edges));
+  if (options.partition == Partition::tdo && options.balance > 0)
+    edges = balance_edges(me, options.balance, std::move(edges));
+  return edges;
+}
+
+}  // namespace ballast::graph

@@ -1,0 +1,58 @@
+// One job from start to end: machines, ingestion, an algorithm, the gathered result and what it cost. The
+// verbs, the benchmark and the tests all go through here, so every engine does exactly the same work.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ballast/base/json.h"
+#include "ballast/cluster/cluster.h"
+#include "ballast/graph/algorithms/algorithms.h"
+#include "ballast/graph/dist/edge_source.h"
+#include "ballast/graph/dist/options.h"
+#include "ballast/graph/result.h"
+
+namespace ballast::graph {
+
+/// The parameters of the algorithms.
+struct AlgorithmOptions {
+  VertexId source = 0;  ///< bfs, sssp (by position, not by name)
+  RankOptions rank = {};
+};
+
+struct Job {
+  std::string algorithm = "bfs";
+  DistOptions engine = {};
+  cluster::Options cluster = {};
+  AlgorithmOptions parameters = {};
+};
+
+struct JobReport {
+  Result result;                  ///< in the first process only
+  std::vector<VertexId> parents;  ///< bfs, in the first process
+  DistGraph::Layout layout;
+  RoundCounts counts;                ///< summed over machines
+  std::uint64_t graph_edges = 0;     ///< directed
+  double ingest_s = 0, run_s = 0;    ///< measured, of the slowest machine
+  std::uint64_t ingest_busiest = 0;  ///< counted: bytes of the busiest machine while ingesting
+  std::uint64_t busiest_bytes = 0;   ///< counted: bytes of the busiest machine in the algorithm
+  std::uint64_t total_bytes = 0;     ///< counted: all machines, sent, in the algorithm
+  std::uint64_t supersteps = 0;      ///< of the algorithm
+  std::vector<cluster::Account> accounts;
+  bool is_first = true;
+
+  Json to_json() const;
+};
+
+/// The algorithms that run on the distributed engine.
+const std::vector<std::string>& distributed_algorithms();
+
+/// Runs the job. Throws InvalidInput for an algorithm or parameter that cannot be.
+JobReport run_job(const EdgeSource& source, const Job& job);
+
+/// The same answer from the sequential algorithms, on one core.
+Result run_sequential(const std::string& algorithm, const EdgeList& list, const AlgorithmOptions& parameters);
+
+}  // namespace ballast::graph

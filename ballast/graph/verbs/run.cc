@@ -1,0 +1,168 @@
+#include <fmt/format.h>
+
+#include "ballast/base/errors.h"
+#include "ballast/base/file.h"
+#include "ballast/base/units.h"
+#include "ballast/graph/run.h"
+#include "ballast/graph/verbs/input.h"
+#include "ballast/graph/verbs/machines.h"
+#include "ballast/graph/verbs/verbs.h"
+
+namespace ballast::graph {
+namespace {
+
+struct RunVerb {
+  std::string algorithm;
+  InputOptions input;
+  MachineOptions machines;
+  EngineOptions engine;
+  std::uint64_t source = 0;
+  bool source_given = false;
+  RankOptions rank;
+  std::string variant = "ldbc", output, account_file;
+  bool verify = false;
+};
+
+// The position of the vertex that the user names; without one, the vertex with most out-edges.
+VertexId source_vertex(const RunVerb& options, const EdgeList& list) {
+  if (!options.source_given) {
+    std::vector<std::uint32_t> degree(list.vertices, 0);
+    for (const Edge& e : list.edges) {
+      ++degree[e.source];
+      if (!list.directed) ++degree[e.target];
+    }
+    return static_cast<VertexId>(std::max_element(degree.begin(), degree.end()) - degree.begin());
+  }
+  if (list.names.empty()) {
+    if (options.source >= list.vertices)
+      throw InvalidInput("--source", std::to_string(options.source),
+                         fmt::format("a vertex of the graph, which has {}", list.vertices));
+    return static_cast<VertexId>(options.source);
+  }
+  for (VertexId v = 0; v < list.vertices; ++v) {
+    if (list.names[v] == options.source) return v;
+  }
+  throw InvalidInput("--source", std::to_string(options.source), "the id of a vertex in the file");
+}
+
+std::string summary_of(const Result& result) {
+  if (result.size() == 0) return "no vertices";
+  if (result.algorithm == "bfs") {
+    std::int64_t reached = 0, deepest = 0;
+    for (std::int64_t level : result.integers) {
+      if (level == kLdbcUnreached) continue;
+      ++reached;
+      deepest = std::max(deepest, level);
+    }
+    return fmt::format("{} of {} vertices reached, {} levels", reached, result.size(), deepest);
+  }
+  if (result.algorithm == "cc") {
+    std::vector<std::int64_t> labels = result.integers;
+    std::sort(labels.begin(), labels.end());
+    return fmt::format("{} components", std::unique(labels.begin(), labels.end()) - labels.begin());
+  }
+  const auto most = std::max_element(result.reals.begin(), result.reals.end());
+  return fmt::format("largest value {:.6g} at vertex {}", *most, most - result.reals.begin());
+}
+
+void run_verb(const RunVerb& options, const cli::Common& common) {
+  cli::require_one_of("ALGORITHM", options.algorithm, distributed_algorithms());
+  cli::require_one_of("--variant", options.variant, {"ldbc", "gap"});
+  Job job{.algorithm = options.algorithm,
+          .engine = dist_options(options.engine, common.seed),
+          .cluster = cluster_options(options.machines, common.seed)};
+  const EdgeList list = open_graph(options.input, common.seed);
+  job.parameters.rank = options.rank;
+  if (options.variant == "gap" && job.parameters.rank.tolerance == 0) job.parameters.rank.tolerance = 1e-4;
+  const bool rooted = options.algorithm == "bfs";
+  if (rooted && list.vertices == 0)
+    throw InvalidInput(fmt::format("{}: the graph has no vertex to start from", options.input.graph));
+  if (rooted) job.parameters.source = source_vertex(options, list);
+  const JobReport report = run_job(*source_of(list), job);
+  if (!report.is_first) return;
+
+  Json json{{"algorithm", options.algorithm},
+            {"graph", options.input.graph},
+            {"vertices", list.vertices},
+            {"edges", list.edges.size()},
+            {"machines", report.accounts.size()},
+            {"transport", options.machines.cluster.transport},
+            {"partition", options.engine.partition}};
+  if (rooted) json["source"] = list.name(job.parameters.source);
+  json.update(report.to_json());
+  Table table(fmt::format("{} on {}: {}", options.algorithm, options.input.graph, summary_of(report.result)),
+              {"figure", "value", "basis"});
+  table.row({"machines", std::to_string(report.accounts.size()), "counted"});
+  table.row(
+      {"edges of the fullest machine / mean", fmt::format("{:.3f}", report.layout.edge_balance), "counted"});
+  table.row({"copies of a vertex", fmt::format("{:.3f}", report.layout.replication), "counted"});
+  table.row({"rounds (dense)", fmt::format("{} ({})", report.counts.rounds, report.counts.dense_rounds),
+             "counted"});
+  table.row({"supersteps", std::to_string(report.supersteps), "counted"});
+  table.row({"edges visited", std::to_string(report.counts.edges_visited), "counted"});
+  table.row({"bytes of the busiest machine", to_string(Bytes{report.busiest_bytes}), "counted"});
+  table.row({"bytes of all machines", to_string(Bytes{report.total_bytes}), "counted"});
+  table.row({"ingestion", format_seconds(report.ingest_s), "measured"});
+  table.row({"run with gathering", format_seconds(report.run_s), "measured"});
+  bool right = true;
+  if (options.verify) {
+    const Result expected = run_sequential(options.algorithm, list, job.parameters);
+    const Verdict verdict = compare(options.algorithm, named(expected, list), named(report.result, list));
+    std::string problem = verdict.first;
+    if (problem.empty() && options.algorithm == "bfs") {
+      std::vector<std::uint32_t> levels;
+      for (std::int64_t level : report.result.integers)
+        levels.push_back(level == kLdbcUnreached ? kUnreached : static_cast<std::uint32_t>(level));
+      problem = check_bfs(build(list), job.parameters.source, report.parents, levels);
+    }
+    right = problem.empty();
+    json["verified"] = right;
+    table.row({"checked against one core", right ? "all right" : "WRONG: " + problem, "counted"});
+  }
+  if (!options.output.empty()) write_result(report.result, list, options.output);
+  if (!options.account_file.empty()) write_file(options.account_file, cluster::to_csv(report.accounts));
+  if (common.for_people()) table.print(stdout);
+  common.write_json(json);
+  if (!common.report_file.empty()) {
+    Report page("Ballast graph: " + options.algorithm + " on " + options.input.graph);
+    page.section("run")
+        .table(table)
+        .table(cluster::superstep_table(report.accounts, "Supersteps (counted)"))
+        .command(common.command_line);
+    common.write_report(page);
+  }
+  if (!right) throw cli::Exit{static_cast<int>(ExitCode::failed)};
+}
+
+}  // namespace
+
+void add_run(cli::Program& program) {
+  auto options = std::make_shared<RunVerb>();
+  auto verb =
+      program.verb("run", "run an algorithm on a graph over P machines",
+                   {"ballast graph run bfs collection:pgp-strong-2009 --machines 8 --verify",
+                    "ballast graph run pr kron:16 --partition oec -o ranks.txt",
+                    "mpirun -n 2 ballast graph run cc kron:16 --transport mpi --machines-per-rank 2"});
+  verb->add_option("ALGORITHM", options->algorithm, "bfs, cc or pr")->required();
+  add_input(verb.app(), options->input);
+  auto* source =
+      verb->add_option("--source", options->source, "bfs: vertex id (default: the one with most out-edges)");
+  verb->add_option("--damping", options->rank.damping, "pr")->capture_default_str();
+  verb->add_option("--iterations", options->rank.iterations, "pr: exactly these, or at most with a tolerance")
+      ->capture_default_str();
+  verb->add_option("--tolerance", options->rank.tolerance, "pr: stop at this L1 change");
+  verb->add_option("--variant", options->variant, "pr: ldbc (fixed iterations) or gap (tolerance 1e-4)")
+      ->capture_default_str();
+  verb->add_flag("--verify", options->verify, "check the result against the sequential algorithm");
+  verb->add_option("-o,--output", options->output, "write `vertex value` lines");
+  verb->add_option("--account", options->account_file,
+                   "write bytes and times of every machine and superstep as CSV");
+  add_machines(verb.app(), options->machines);
+  add_engine(verb.app(), options->engine);
+  verb.run([options, source](const cli::Common& common) {
+    options->source_given = source->count() > 0;
+    run_verb(*options, common);
+  });
+}
+
+}  // namespace ballast::graph
