@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ballast/base/trace.h"
+
 namespace ballast::tune {
 
 std::string to_string(Resource resource) {
@@ -11,11 +13,11 @@ std::string to_string(Resource resource) {
     case Resource::device:
       return "device";
     case Resource::d2h:
-      return "link to host";
+      return "link to host (emulated speed)";
     case Resource::host:
-      return "host update";
+      return "host update (emulated rate)";
     case Resource::h2d:
-      return "link to device";
+      return "link to device (emulated speed)";
   }
   return {};
 }
@@ -29,28 +31,19 @@ Breakdown& Breakdown::operator+=(const Breakdown& more) {
   return *this;
 }
 
-Json chrome_trace(const std::vector<Interval>& intervals) {
-  Json events = Json::array();
-  for (const Resource resource : {Resource::device, Resource::d2h, Resource::host, Resource::h2d}) {
-    events.push_back({{"name", "thread_name"},
-                      {"ph", "M"},
-                      {"pid", 1},
-                      {"tid", static_cast<int>(resource)},
-                      {"args", {{"name", to_string(resource)}}}});
-  }
+void write_trace(const std::string& path, const std::vector<Interval>& intervals) {
+  if (path.empty()) return;
+  Trace trace(path);
   double origin = intervals.empty() ? 0 : intervals.front().start;
   for (const Interval& interval : intervals) origin = std::min(origin, interval.start);
+  const auto nanoseconds = [](double seconds) { return static_cast<std::int64_t>(seconds * 1e9); };
   for (const Interval& interval : intervals) {
-    events.push_back(
-        {{"name", fmt::format("{} {}", interval.what, interval.block)},
-         {"ph", "X"},
-         {"pid", 1},
-         {"tid", static_cast<int>(interval.resource)},
-         {"ts", (interval.start - origin) * 1e6},
-         {"dur", (interval.end - interval.start) * 1e6},
-         {"args", {{"step", interval.step}, {"block", interval.block}, {"unit", interval.unit}}}});
+    trace.track("training", to_string(interval.resource))
+        .complete(fmt::format("{} {}", interval.what, interval.block), nanoseconds(interval.start - origin),
+                  nanoseconds(interval.end - interval.start),
+                  {{"step", interval.step}, {"block", interval.block}, {"unit", interval.unit}});
   }
-  return {{"traceEvents", events}, {"displayTimeUnit", "ms"}};
+  trace.commit();
 }
 
 }  // namespace ballast::tune

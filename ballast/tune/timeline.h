@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "ballast/base/json.h"
-
 namespace ballast::tune {
 
 enum class Resource { device, d2h, host, h2d };
@@ -29,7 +27,7 @@ struct Breakdown {
   Breakdown& operator+=(const Breakdown& more);
 };
 
-/// Chrome trace events, one track a resource; times relative to the first interval.
-Json chrome_trace(const std::vector<Interval>& intervals);
+/// Writes a trace (base/trace.h) with one track a resource. Does nothing for an empty path.
+void write_trace(const std::string& path, const std::vector<Interval>& intervals);
 
 }  // namespace ballast::tune
