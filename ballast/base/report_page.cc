@@ -86,15 +86,22 @@ std::string caption(std::string_view title, std::optional<Basis> basis) {
   return fmt::format("<figcaption><span>{}</span>{}</figcaption>\n", inline_text(title), badge(basis));
 }
 
-// A column whose cells all begin as numbers do is set to the right; empty cells and dashes do not count.
+// A number with at most one more word, its unit; a sentence may begin with a digit too.
+bool numeric_cell(const std::string& cell) {
+  if (cell == "inf" || cell == "nan") return true;
+  const std::size_t first = cell[0] == '-' || cell[0] == '+' ? 1 : 0;
+  return first < cell.size() && std::isdigit(static_cast<unsigned char>(cell[first])) != 0 &&
+         std::count(cell.begin(), cell.end(), ' ') <= 1;
+}
+
+// A column of numbers is set to the right; empty cells and dashes do not count.
 std::vector<bool> numeric_columns(const Table& table) {
   std::vector<bool> numeric(table.columns().size(), false);
   for (std::size_t c = 0; c < numeric.size(); ++c) {
     for (const auto& row : table.rows()) {
       const std::string& cell = row[c];
       if (cell.empty() || cell == "-") continue;
-      const auto first = static_cast<unsigned char>(cell[cell[0] == '-' || cell[0] == '+' ? 1 : 0]);
-      numeric[c] = std::isdigit(first) != 0 || cell == "inf" || cell == "nan";
+      numeric[c] = numeric_cell(cell);
       if (!numeric[c]) break;
     }
   }
@@ -112,6 +119,7 @@ std::string cell_html(const std::string& column, const std::string& cell) {
 std::string table_body(const Table& table) {
   const auto numeric = numeric_columns(table);
   const auto kind = [&](std::size_t c) { return numeric[c] ? " class=\"n\"" : ""; };
+  constexpr std::size_t kLong = 28;  // letters: such a cell wants room for a line of a few words
   std::string html = "<div class=\"scroll\"><table><thead><tr>";
   for (std::size_t c = 0; c < numeric.size(); ++c)
     html += fmt::format("<th scope=\"col\"{}>{}</th>", kind(c), inline_text(table.columns()[c]));
@@ -119,7 +127,8 @@ std::string table_body(const Table& table) {
   for (const auto& row : table.rows()) {
     html += "<tr>";
     for (std::size_t c = 0; c < row.size(); ++c)
-      html += fmt::format("<td{}>{}</td>", kind(c), cell_html(table.columns()[c], row[c]));
+      html += fmt::format("<td{}>{}</td>", row[c].size() > kLong && !numeric[c] ? " class=\"long\"" : kind(c),
+                          cell_html(table.columns()[c], row[c]));
     html += "</tr>\n";
   }
   return html + "</tbody></table></div>\n";

@@ -103,15 +103,32 @@ TEST(Report, RefusesChartsThatDoNotFitAndPicturesThatAreMore) {
   EXPECT_THROW(section.chart({.title = "t", .series = {{"s", {1, 2}, {1}}}}), InvalidInput);
   EXPECT_THROW(section.chart({.kind = Chart::Kind::bar, .labels = {"a"}, .series = {{"s", {}, {1, 2}}}}),
                InvalidInput);
-  for (const char* svg :
-       {"<p>no</p>", "<svg><script>x</script></svg>", "<svg onload=\"x\"></svg>",
-        "<svg><a href=\"http://x\"/></svg>", "<svg><image xlink:href='file:///etc/passwd'/></svg>",
-        "<svg><rect fill=\"url(http://x)\"/></svg>", "<svg><foreignObject/></svg>", "<svg></svg><p>"}) {
+  for (const char* svg : {"<p>no</p>",
+                          "<svg><script>x</script></svg>",
+                          "<svg onload=\"x\"></svg>",
+                          "<svg/onload=x></svg>",
+                          "<svg><rect OnClick = 'x'/></svg>",
+                          "<svg><a href=\"#x\"/></svg>",
+                          "<svg><svg:script/></svg>",
+                          "<svg><image xlink:href='file:///etc/passwd'/></svg>",
+                          "<svg><rect fill=\"url(http://x)\"/></svg>",
+                          "<svg><style>@import 'x'</style></svg>",
+                          "<svg><style>* {fill: url(//x)}</style></svg>",
+                          "<svg><foreignObject/></svg>",
+                          "<svg><animate attributeName='href' to='x'/></svg>",
+                          "<svg></svg><p>",
+                          "<svg></svg><svg></svg>",
+                          "<svg><g></svg>",
+                          "<svg><g title='></svg>",
+                          "<svg><!-- </svg>",
+                          "<svg><!--><b/>--></svg>",
+                          "<svg><!DOCTYPE x></svg>"}) {
     EXPECT_THROW(section.figure({"f", svg, Basis::measured}), InvalidInput) << svg;
   }
   section.figure({"f",
-                  "<svg><defs><linearGradient id=\"g\"/></defs><rect fill=\"url(#g)\"/><use href=\"#g\"/>"
-                  "<image href=\"data:image/png;base64,AAAA\"/></svg>\n",
+                  "<svg viewBox='0 0 1 1'><!-- a > b --><defs><linearGradient id=\"g\"/></defs>"
+                  "<rect fill=\"url(#g)\"/><use href=\"#g\"/><text>phase on = 1; href = x</text>"
+                  "<title>onload=\"x\"</title><image href=\"data:image/png;base64,AAAA\"/></svg>\n",
                   Basis::measured});
   EXPECT_EQ(section.blocks().size(), 1u);
 }

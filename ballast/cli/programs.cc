@@ -28,6 +28,7 @@ constexpr ComponentProgram kComponents[] = {
     {"codesign", "networks and their mapping on NPU and compute-in-memory"},
     {"robot", "vendor-neutral benchmarks of ROS 2 computing"},
     {"cluster", "the machines below: transports, accounting, cost model"},
+    {"cost", "models of what work costs, and schedules of tasks over resources"},
     {"data", "readers, data sets and generators: what is here, what is missing"},
 };
 

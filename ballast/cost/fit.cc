@@ -66,7 +66,7 @@ void fit_assigned(Model& model, std::span<const Sample> samples, const std::vect
                   const std::vector<std::size_t>& line_inputs, const std::vector<std::size_t>& terms,
                   const FitOptions& options) {
   auto& lines = std::get<MaxOfLines>(model.base).lines;
-  const std::size_t width = 1 + line_inputs.size();
+  const std::size_t offsets = options.free_offsets ? 2 : 1, width = offsets + line_inputs.size();
   Matrix a{samples.size(), lines.size() * width + terms.size()};
   a.values.assign(a.rows * a.cols, 0);
   std::vector<double> b(samples.size());
@@ -74,18 +74,19 @@ void fit_assigned(Model& model, std::span<const Sample> samples, const std::vect
     const double weight = weight_of(samples[s], options);
     const std::size_t first = owner[s] * width;
     a(s, first) = weight;
+    if (options.free_offsets) a(s, first + 1) = -weight;
     for (std::size_t i = 0; i < line_inputs.size(); ++i)
-      a(s, first + 1 + i) = weight * samples[s].inputs[line_inputs[i]];
+      a(s, first + offsets + i) = weight * samples[s].inputs[line_inputs[i]];
     for (std::size_t i = 0; i < terms.size(); ++i)
       a(s, lines.size() * width + i) = weight * samples[s].inputs[terms[i]];
     b[s] = weight * samples[s].value;
   }
   const auto x = nnls(a, b).x;
   for (std::size_t l = 0; l < lines.size(); ++l) {
-    lines[l].offset = x[l * width];
+    lines[l].offset = x[l * width] - (options.free_offsets ? x[l * width + 1] : 0);
     std::fill(lines[l].slopes.begin(), lines[l].slopes.end(), 0);
     for (std::size_t i = 0; i < line_inputs.size(); ++i)
-      lines[l].slopes[line_inputs[i]] = x[l * width + 1 + i];
+      lines[l].slopes[line_inputs[i]] = x[l * width + offsets + i];
   }
   for (std::size_t i = 0; i < terms.size(); ++i) model.terms[terms[i]] = x[lines.size() * width + i];
 }
@@ -95,7 +96,7 @@ std::vector<std::size_t> largest_lines(const Model& model, std::span<const Sampl
   std::vector<std::size_t> owner;
   for (const Sample& sample : samples) {
     std::size_t best = 0;
-    double best_value = -1;
+    double best_value = -std::numeric_limits<double>::infinity();
     for (std::size_t l = 0; l < lines.size(); ++l) {
       double value = lines[l].offset;
       for (std::size_t i = 0; i < sample.inputs.size(); ++i) value += lines[l].slopes[i] * sample.inputs[i];

@@ -27,11 +27,13 @@ struct Sample {
 struct FitOptions {
   int lines = 2;                              ///< of a max-of-lines base, at most this many
   std::vector<std::size_t> line_inputs = {};  ///< inputs that the base depends on; empty: the first one
-  bool terms = true;        ///< the other inputs enter as additive terms (else they are ignored)
-  bool relative = true;     ///< weight 1 / value; else all points alike
-  int restarts = 20;        ///< random beginnings of the alternation
-  double tolerance = 1e-6;  ///< stops when the error falls by less than this share
-  int folds = 5;            ///< of the cross-validation; fewer than 2: none is made
+  bool terms = true;          ///< the other inputs enter as additive terms (else they are ignored)
+  bool free_offsets = false;  ///< a line's offset may be below zero: a cost whose slope grows with
+                              ///< the work (caches that overflow), not a set of engines
+  bool relative = true;       ///< weight 1 / value; else all points alike
+  int restarts = 20;          ///< random beginnings of the alternation
+  double tolerance = 1e-6;    ///< stops when the error falls by less than this share
+  int folds = 5;              ///< of the cross-validation; fewer than 2: none is made
   std::uint64_t seed = 1;
 };
 

@@ -173,6 +173,19 @@ TEST(Fit, CurveRecoversItsKnotsAndTermsCanBeLeftOut) {
   EXPECT_GT(without.in_sample->mape, fit.in_sample->mape + 0.05);  // the ablation costs something
 }
 
+// A slope that grows with the work needs a second line with a negative offset; without leave it cannot be
+// had.
+TEST(Fit, OffsetsMayFallBelowZeroWhenAllowed) {
+  Model truth{.name = "convex", .inputs = {"bytes"}};
+  truth.base = MaxOfLines{{{"cache", 1, {1}}, {"memory", -99, {3}}}};
+  std::vector<Sample> samples;
+  for (double x = 1; x < 1000; x *= 1.2) samples.push_back({{x}, truth({x})});
+  EXPECT_LT(fit_lines("free", {"bytes"}, samples, {.free_offsets = true}).held_out->worst, 1e-6);
+  const Model bound = fit_lines("bound", {"bytes"}, samples);
+  EXPECT_GT(bound.held_out->worst, 0.01);
+  for (const Line& line : std::get<MaxOfLines>(bound.base).lines) EXPECT_GE(line.offset, 0);
+}
+
 TEST(Fit, SameSeedSameModelAndBadSamplesAreRefused) {
   const auto samples = draw_from(step_model(), 60, 0.1, 6);
   const auto a = to_yaml(fit_lines("m", {"a", "b"}, samples)),
