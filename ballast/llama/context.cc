@@ -59,6 +59,10 @@ Context::Context(const Model& model, const ContextOptions& options)
   parameters.swa_full = true;  // sliding-window models keep all positions, so that a part can be dropped
   parameters.no_perf = true;
   parameters.embeddings = options.embeddings;
+  if (options.exact) {
+    parameters.type_k = parameters.type_v = GGML_TYPE_F32;
+    parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  }
   if (options.embeddings) parameters.pooling_type = LLAMA_POOLING_TYPE_MEAN;
   parameters.abort_callback = [](void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(); };
   parameters.abort_callback_data = abort_.get();

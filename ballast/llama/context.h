@@ -57,6 +57,7 @@ struct ContextOptions {
   int threads = 1;
   KvPool pool = KvPool::streams;
   bool embeddings = false;  ///< compute embeddings (pooled over each sequence) in place of logits
+  bool exact = false;       ///< keys and values in f32, no fused attention: for comparing with other software
 };
 
 enum class DecodeStatus {

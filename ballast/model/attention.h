@@ -6,8 +6,8 @@
 namespace ballast::model {
 
 struct AttentionOptions {
-  bool causal = false;     ///< a query sees keys of its own and earlier positions only
-  at::Tensor key_padding;  ///< [batch, keys] bool, true where a key is to be seen; undefined: all are
+  bool causal = false;          ///< a query sees keys of its own and earlier positions only
+  at::Tensor key_padding = {};  ///< [batch, keys] bool, true where a key is to be seen; undefined: all are
   /// Queries are taken in chunks of this many rows, so that scores [batch, heads, queries, keys] of a long
   /// sequence never exist at once.
   std::int64_t query_rows = 512;

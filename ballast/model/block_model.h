@@ -21,11 +21,11 @@
 namespace ballast::model {
 
 struct TokenBatch {
-  at::Tensor ids;       ///< [batch, tokens] int64
-  at::Tensor labels;    ///< [batch, tokens] int64: the *next* token of each position; -100 is not trained
-  at::Tensor seen;      ///< [batch, tokens] bool, false for padding; undefined: no padding
-  at::Tensor segments;  ///< [batch, tokens] int64 of BERT's sentence pairs; undefined: all 0
-  at::Tensor classes;   ///< [batch] int64 classes or f32 values, for tasks on whole sequences
+  at::Tensor ids;          ///< [batch, tokens] int64
+  at::Tensor labels = {};  ///< [batch, tokens] int64: the *next* token of each position; -100 is not trained
+  at::Tensor seen = {};    ///< [batch, tokens] bool, false for padding; undefined: no padding
+  at::Tensor segments = {};  ///< [batch, tokens] int64 of BERT's sentence pairs; undefined: all 0
+  at::Tensor classes = {};   ///< [batch] int64 classes or f32 values, for tasks on whole sequences
 
   std::int64_t tokens() const { return ids.numel(); }
 };

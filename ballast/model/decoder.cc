@@ -66,21 +66,26 @@ at::Tensor DecoderBlockImpl::forward(const at::Tensor& x, const RotaryTable& rot
   return middle + ffn_down(at::silu(ffn_gate(gated)) * ffn_up(gated));
 }
 
-Decoder::Decoder(DecoderConfig given) : config(given) {
+Decoder::Decoder(DecoderConfig given, bool random_weights) : config(given) {
   config.validate();
   torch::NoGradGuard no_grad;
-  embedding =
-      register_parameter("token_embd", torch::empty({config.vocabulary, config.hidden}).normal_(0, 0.02));
+  const auto matrix = [&](std::int64_t rows, std::int64_t columns) {
+    at::Tensor weight = torch::empty({rows, columns});
+    return random_weights ? weight.normal_(0, 0.02) : weight;
+  };
+  embedding = register_parameter("token_embd", matrix(config.vocabulary, config.hidden));
   for (std::int64_t index = 0; index < config.blocks; ++index) {
     DecoderBlock block(config);
-    for (at::Tensor& parameter : block->parameters()) {
-      if (parameter.dim() == 2) parameter.normal_(0, 0.02);
+    if (random_weights) {
+      for (at::Tensor& parameter : block->parameters()) {
+        if (parameter.dim() == 2) parameter.normal_(0, 0.02);
+      }
     }
     blocks.push_back(register_module("blk" + std::to_string(index), block));
   }
   output_norm = register_module("output_norm", RmsNorm(config.hidden, config.norm_epsilon));
   if (!config.tied) {
-    head = register_parameter("output", torch::empty({config.vocabulary, config.hidden}).normal_(0, 0.02));
+    head = register_parameter("output", matrix(config.vocabulary, config.hidden));
   }
   rotary_ = rotary_table(config.context, config.head_size, config.rope_theta);
 }

@@ -62,7 +62,8 @@ TORCH_MODULE(DecoderBlock);
 class Decoder : public BlockModel {
  public:
   /// Random weights: normal with standard deviation 0.02 (torch's generator), norms one.
-  explicit Decoder(DecoderConfig config);
+  /// `random_weights` false leaves them unset, for a loader to fill.
+  explicit Decoder(DecoderConfig config, bool random_weights = true);
 
   std::string architecture() const override { return "llama"; }
   std::int64_t block_count() const override { return static_cast<std::int64_t>(blocks.size()); }

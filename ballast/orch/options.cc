@@ -29,8 +29,8 @@ std::uint64_t hash_key(const std::string& key, std::uint64_t seed) {
 }
 
 const std::vector<std::string>& method_names() {
-  static const std::vector<std::string> names{"td-orch",    "push",         "pull",
-                                              "pull-dedup", "tree-combine", "reference"};
+  static const std::vector<std::string> names{"td-orch", "push",          "pull",         "pull-dedup",
+                                              "sort",    "hot-replicate", "tree-combine", "reference"};
   return names;
 }
 

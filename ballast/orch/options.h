@@ -12,12 +12,14 @@
 namespace ballast::orch {
 
 enum class Method {
-  td_orch,       ///< the paper's: per key and hop, tasks or data move
-  push,          ///< every task goes to the owner of its item
-  pull,          ///< every task asks for its item
-  pull_dedup,    ///< every machine asks once for each of its items
-  tree_combine,  ///< tasks climb the forest without parking; updates are combined on the way
-  reference      ///< everything to machine 0, one task after another
+  td_orch,        ///< the paper's: per key and hop, tasks or data move
+  push,           ///< every task goes to the owner of its item
+  pull,           ///< every task asks for its item
+  pull_dedup,     ///< every machine asks once for each of its items
+  sort,           ///< weighted sample-sort by key; every range fetches its items
+  hot_replicate,  ///< the most wanted items to all machines, the other tasks pushed
+  tree_combine,   ///< tasks climb the forest without parking; updates are combined on the way
+  reference       ///< everything to machine 0, one task after another
 };
 std::string to_string(Method method);
 /// Throws InvalidInput naming the nearest method.

@@ -19,8 +19,10 @@
 #include "ballast/orch/baselines.h"
 #include "ballast/orch/batch.h"
 #include "ballast/orch/forest.h"
+#include "ballast/orch/hot_replicate.h"
 #include "ballast/orch/options.h"
 #include "ballast/orch/report.h"
+#include "ballast/orch/sort_method.h"
 #include "ballast/orch/stage.h"
 #include "ballast/orch/store.h"
 #include "ballast/orch/task.h"
@@ -97,6 +99,12 @@ StageReport run(cluster::Machine& me, S& store, Batch<C>& batch, const Options& 
       return stage.report("-");
     case Method::reference:
       internal::run_reference(stage);
+      return stage.report("-");
+    case Method::sort:
+      internal::SortMethod<C, S>(stage, internal::record_sizes<C>(me, store, batch)).run();
+      return stage.report("-");
+    case Method::hot_replicate:
+      internal::run_hot_replicate(stage, internal::record_sizes<C>(me, store, batch));
       return stage.report("-");
     case Method::td_orch:
     case Method::tree_combine:

@@ -98,7 +98,8 @@ std::vector<Setting> settings() {
       list.push_back(
           {machines, options, to_string(options.method) + " " + what + " P=" + std::to_string(machines)});
     };
-    for (auto method : {Method::push, Method::pull, Method::pull_dedup, Method::reference, Method::td_orch})
+    for (auto method : {Method::push, Method::pull, Method::pull_dedup, Method::reference, Method::sort,
+                        Method::hot_replicate, Method::td_orch})
       add({.method = method}, "default");
     add({.method = Method::push, .merge_updates = false}, "no merging");
     add({.method = Method::tree_combine, .fanout = "2"}, "F=2");

@@ -1,0 +1,144 @@
+// `ballast orch bench`: all methods side by side on skewed batches.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ballast/base/bench.h"
+#include "ballast/base/errors.h"
+#include "ballast/base/statistics.h"
+#include "ballast/base/units.h"
+#include "ballast/orch/bytes_grid.h"
+#include "ballast/orch/verbs.h"
+#include "ballast/orch/workload.h"
+
+namespace ballast::orch {
+namespace {
+
+struct BenchOptions {
+  std::vector<std::string> methods{"push",          "pull",         "pull-dedup", "sort",
+                                   "hot-replicate", "tree-combine", "td-orch"};
+  std::vector<double> zipf{0, 0.99, 1.2, 1.5};
+  std::vector<std::uint32_t> item{64, 1024, 8192};
+  std::string keys = "1e6", tasks = "50000", transport = "threads", fanout = "flat", placement = "butterfly";
+  std::string push_limit, meta_limit, suite = "table";
+  int machines = 16;
+  int machines_per_rank = 1;
+  bool write = false, rank_order = false, quick = false;
+};
+
+bool is_baseline(const std::string& method) {
+  return method.rfind("td-orch", 0) != 0 && method != "reference";
+}
+
+// One table a cell group: the methods on the same tasks.
+void table_suite(const BenchOptions& given, const cli::Common& common) {
+  Bench bench("orch", "table", common);
+  Options base;
+  base.fanout = given.fanout;
+  base.push_limit = given.push_limit;
+  base.meta_limit = given.meta_limit;
+  cli::require_one_of("--placement", given.placement, {"butterfly", "hash"});
+  base.placement = given.placement == "hash" ? Placement::hash : Placement::butterfly;
+  auto cluster = cluster::Cluster::open({.machines = given.transport == "mpi" ? 0 : given.machines,
+                                         .transport = given.transport,
+                                         .machines_per_rank = given.machines_per_rank,
+                                         .seed = common.seed});
+  const bool speaks = cluster.is_first();
+  Json cells = Json::array();
+  for (double theta : given.zipf) {
+    for (std::uint32_t item : given.item) {
+      const Cell cell{.theta = theta,
+                      .item_bytes = item,
+                      .machines = cluster.machines(),
+                      .tasks = parse_count("--tasks", given.tasks),
+                      .keys = parse_count("--keys", given.keys),
+                      .write = given.write,
+                      .rank_order = given.rank_order};
+      const auto outcomes = run_cell(cluster, cell, given.methods, base, common.seed);
+      if (!speaks) continue;
+      Table table(fmt::format("exponent {}, items of {} bytes, {} machines x {} tasks, {} keys", theta, item,
+                              cell.machines, cell.tasks, cell.keys),
+                  {"method", "forest", "busiest KiB (counted)", "sum KiB (counted)", "supersteps",
+                   "work max/mean (counted)", "seconds (measured)"});
+      double best = INFINITY;
+      std::string best_name;
+      for (const auto& outcome : outcomes) {
+        const auto& report = outcome.report;
+        table.row({outcome.method, report.forest,
+                   fmt::format("{:.0f}", static_cast<double>(report.busiest_bytes()) / 1024),
+                   fmt::format("{:.0f}", static_cast<double>(report.total().payload_sent()) / 1024),
+                   std::to_string(report.supersteps), fmt::format("{:.2f}", report.imbalance()),
+                   fmt::format("{:.3f}", outcome.seconds)});
+        Json json = report.to_json();
+        json["theta"] = theta;
+        json["item"] = item;
+        json["name"] = outcome.method;
+        json["seconds"] = outcome.seconds;
+        cells.push_back(json);
+        if (is_baseline(outcome.method) && static_cast<double>(report.busiest_bytes()) < best) {
+          best = static_cast<double>(report.busiest_bytes());
+          best_name = outcome.method;
+        }
+      }
+      if (common.for_people()) {
+        table.print(stdout);
+        std::puts("");
+      }
+      bench.section().table(table);
+      for (const auto& outcome : outcomes) {
+        if (is_baseline(outcome.method) || !std::isfinite(best)) continue;
+        bench.add({.id = fmt::format("bytes.z{}.b{}.{}", theta, item, outcome.method),
+                   .what = "busiest machine's bytes against the best baseline",
+                   .unit = "B",
+                   .ours = static_cast<double>(outcome.report.busiest_bytes()),
+                   .peer = Peer{best_name, best},
+                   .better = Better::lower,
+                   .basis = Basis::counted});
+      }
+    }
+  }
+  if (speaks) bench.finish();
+}
+
+}  // namespace
+
+void add_bench(cli::Program& program) {
+  auto options = std::make_shared<BenchOptions>();
+  auto verb = program.verb(
+      "bench", "all methods side by side on skewed batches",
+      {"ballast orch bench --quick --json orch.json",
+       "ballast orch bench --methods push,pull-dedup,td-orch,td-orch:4 --zipf 0,1.2 --item 1024"});
+  verb->add_option("--suite", options->suite,
+                   "table: the cells asked for; grid: the bytes grid against its model")
+      ->capture_default_str();
+  verb->add_flag("--quick", options->quick, "the figures of the chapter, within three minutes");
+  verb->add_option(
+          "--methods", options->methods,
+          "of push, pull, pull-dedup, sort, hot-replicate, tree-combine, td-orch[:FANOUT], reference")
+      ->delimiter(',');
+  verb->add_option("--zipf", options->zipf, "exponents of the key distribution")->delimiter(',');
+  verb->add_option("--item", options->item, "bytes of an item")->delimiter(',');
+  verb->add_option("--keys", options->keys, "number of keys")->capture_default_str();
+  verb->add_option("--tasks", options->tasks, "tasks of each machine")->capture_default_str();
+  verb->add_option("--machines", options->machines, "P")->capture_default_str();
+  verb->add_option("--transport", options->transport, "threads or mpi")->capture_default_str();
+  verb->add_option("--machines-per-rank", options->machines_per_rank, "machines in each MPI rank")
+      ->capture_default_str();
+  verb->add_option("--fanout", options->fanout, "flat, theory, or at least 2")->capture_default_str();
+  verb->add_option("--placement", options->placement, "of transit nodes: butterfly or hash")
+      ->capture_default_str();
+  verb->add_option("--push-limit", options->push_limit,
+                   "most tasks of one key that move (default: break-even)");
+  verb->add_option("--meta-limit", options->meta_limit,
+                   "most meta-tasks of one key and level that move (default: F)");
+  verb->add_flag("--write", options->write, "tasks also add to their item");
+  verb->add_flag("--rank-order", options->rank_order, "keys are ranks, dealt to machines in turn");
+  verb.run([options](const cli::Common& common) {
+    cli::require_one_of("--suite", options->suite, {"table", "grid"});
+    if (options->quick || options->suite == "grid") return grid_suite(common);
+    table_suite(*options, common);
+  });
+}
+
+}  // namespace ballast::orch

@@ -1,0 +1,28 @@
+// The bytes grid: busiest-machine bytes of each method over skew and item size, against a model of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ballast/base/cli.h"
+
+namespace ballast::orch {
+
+/// What a bytes-only model gives for one cell, in units of 1024 bytes: sigma 32, rho 16, keys in rank order.
+struct ModelCell {
+  double theta;
+  std::uint32_t item_bytes;
+  int machines;
+  std::uint64_t tasks;
+  struct Figure {
+    std::string method;
+    double kib;
+  };
+  std::vector<Figure> figures;
+};
+const std::vector<ModelCell>& model_cells();
+
+/// `orch bench --suite grid`: counted against modelled, and td-orch against the best baseline of each cell.
+void grid_suite(const cli::Common& common);
+
+}  // namespace ballast::orch

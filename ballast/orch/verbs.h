@@ -1,0 +1,11 @@
+// The verbs of `ballast orch`, one file each.
+#pragma once
+
+#include "ballast/base/cli.h"
+
+namespace ballast::orch {
+
+void add_bench(cli::Program& program);
+void add_tour(cli::Program& program);
+
+}  // namespace ballast::orch

@@ -1,0 +1,131 @@
+#include "ballast/orch/workload.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "ballast/data/zipf.h"
+#include "ballast/orch/orch.h"
+
+namespace ballast::orch {
+namespace {
+
+// An item of any size, held as its first 8 bytes: on the wire it has its full size.
+struct Blob {
+  std::uint64_t value = 0;
+  std::uint32_t bytes = 12;
+
+  std::size_t encoded_size() const { return bytes; }
+  void encode(Buffer& out) const {
+    std::byte* place = out.extend(bytes);
+    std::memcpy(place, &value, 8);
+    std::memcpy(place + 8, &bytes, 4);
+    std::memset(place + 12, 0, bytes - 12);
+  }
+  static Blob decode(Reader& in) {
+    Blob blob{in.get<std::uint64_t>(), in.get<std::uint32_t>()};
+    if (blob.bytes < 12) throw InvalidInput("an item of less than 12 bytes arrived");
+    in.take(blob.bytes - 12);
+    return blob;
+  }
+};
+
+struct Read {
+  using Key = std::uint64_t;
+  struct Context {
+    std::uint64_t salt, unused;
+  };
+  using Item = Blob;
+  using Update = None;
+  using Reply = std::uint64_t;
+  static Reply run(const Context& c, const Item& x, Emit<Read>&) { return mix64(x.value ^ c.salt); }
+};
+
+struct Add {
+  using Key = std::uint64_t;
+  using Context = Read::Context;
+  using Item = Blob;
+  using Update = std::uint64_t;
+  using Reply = std::uint64_t;
+  static Reply run(const Context& c, const Item& x, Emit<Add>& out) {
+    out.self(c.salt);
+    return mix64(x.value ^ c.salt);
+  }
+  static Update merge(Update a, Update b) { return a + b; }
+  static void apply(Item& x, Update u) { x.value += u; }
+};
+
+template <typename C>
+void run_methods(cluster::Machine& me, const Cell& cell, const std::vector<Options>& methods,
+                 std::uint64_t seed, int rounds, std::vector<Outcome>& outcomes) {
+  const auto fill = [&](Store<C>& store) {
+    store.load_owned(cell.keys, [&](std::uint64_t key) { return Blob{mix64(key), cell.item_bytes}; });
+  };
+  std::optional<Store<C>> store(std::in_place, me, cell.rank_order ? Ownership::modulo : Ownership::hashed);
+  fill(*store);
+  Batch<C> batch;
+  batch.reserve(cell.tasks);
+  const data::Zipf zipf(cell.keys, cell.theta);
+  std::vector<std::uint64_t> ranks(cell.tasks);
+  zipf.fill(seed, static_cast<std::uint64_t>(me.id()), 0, ranks);
+  for (std::uint64_t i = 0; i < cell.tasks; ++i) batch.add(ranks[i], {mix64(seed + i), 0});
+  for (int round = 0; round < rounds; ++round) {
+    for (std::size_t m = 0; m < methods.size(); ++m) {
+      if (cell.write && (round > 0 || m > 0)) {  // every method meets the same items
+        store.emplace(me, cell.rank_order ? Ownership::modulo : Ownership::hashed);
+        fill(*store);
+      }
+      me.barrier();
+      const auto start = std::chrono::steady_clock::now();
+      auto report = run(me, *store, batch, methods[m]);
+      me.barrier();
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      std::uint64_t digest = 0;
+      for (std::size_t i = 0; i < batch.size(); ++i) digest += mix64(batch.reply(i) + i);
+      const std::uint64_t answer = me.allreduce(digest, std::plus<>());
+      if (!me.is_first()) continue;
+      Outcome outcome{
+          .method = {}, .report = std::move(report), .seconds = seconds, .cpu_seconds = 0, .answer = answer};
+      outcome.cpu_seconds = static_cast<double>(outcome.report.total().cpu_ns) * 1e-9;
+      outcomes.push_back(std::move(outcome));
+    }
+  }
+}
+
+}  // namespace
+
+Options options_from_name(const std::string& name, const Options& base) {
+  Options options = base;
+  const auto colon = name.find(':');
+  options.method = method_from_string(name.substr(0, colon));
+  if (colon != std::string::npos) options.fanout = name.substr(colon + 1);
+  make_forest(options, 2);  // refuses a bad fan-out
+  return options;
+}
+
+std::vector<Outcome> run_cell(cluster::Cluster& cluster, const Cell& cell,
+                              const std::vector<std::string>& methods, const Options& base,
+                              std::uint64_t seed, int rounds) {
+  if (cell.item_bytes < 12)
+    throw InvalidInput("--item", std::to_string(cell.item_bytes), "at least 12 bytes");
+  if (cell.keys < 1 || cell.tasks < 1) throw InvalidInput("--keys and --tasks must be at least 1");
+  std::vector<Options> options;
+  for (const auto& name : methods) options.push_back(options_from_name(name, base));
+  std::vector<Outcome> outcomes;
+  cluster.run([&](cluster::Machine& me) {
+    std::vector<Outcome> mine;
+    if (cell.write) {
+      run_methods<Add>(me, cell, options, seed, rounds, mine);
+    } else {
+      run_methods<Read>(me, cell, options, seed, rounds, mine);
+    }
+    if (me.is_first()) outcomes = std::move(mine);
+  });
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    outcomes[i].method = methods[i % methods.size()];
+    if (outcomes[i].answer != outcomes[0].answer)
+      throw StageFailed(outcomes[i].method + " and " + outcomes[0].method + " give different answers");
+  }
+  return outcomes;
+}
+
+}  // namespace ballast::orch

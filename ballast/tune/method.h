@@ -1,0 +1,104 @@
+// A fine-tuning method: what happens with the gradient of each trained matrix. All methods, baselines
+// included, are values behind this one interface, and the Trainer drives them all the same way.
+//
+// The life of a step: begin_step; for each micro-batch, before_forward(ℓ) for ℓ = 0 … L−1, then
+// after_backward(ℓ) for ℓ = L−1 … 0; finish_step. Everything runs on the device's thread; what a method does
+// on the host it leaves to the Engine.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ballast/model/block_model.h"
+#include "ballast/tune/device.h"
+#include "ballast/tune/engine.h"
+#include "ballast/tune/learner.h"
+#include "ballast/tune/projector.h"
+
+namespace ballast::tune {
+
+/// One trained matrix with its own optimizer state.
+struct Unit {
+  std::int64_t id = 0;
+  std::int64_t block = 0;
+  std::string name;  ///< "attn_q", ...
+  std::shared_ptr<model::LinearImpl> layer;
+  std::int64_t rows() const { return layer->out(); }
+  std::int64_t cols() const { return layer->in(); }
+  std::int64_t size() const { return rows() * cols(); }
+  std::string path() const { return "blk." + std::to_string(block) + "." + name; }
+};
+std::vector<Unit> units_of(model::BlockModel& model);
+
+struct AdamOptions {
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  double decay = 0;  ///< decoupled weight decay λ
+};
+
+enum class Clip { none, unit };
+
+/// The same for all methods of a comparison.
+struct MethodContext {
+  model::BlockModel* model = nullptr;
+  EmulatedDevice* device = nullptr;
+  std::vector<Unit> units;
+  AdamOptions adam = {};
+  Clip clip = Clip::none;
+  double clip_norm = 1.0;
+  std::uint64_t seed = 1;
+};
+
+/// What a step must know.
+struct StepPlan {
+  std::int64_t step = 0;  ///< from 0
+  double rate = 1e-4;     ///< η of this step
+  int micro_batches = 1;
+};
+
+class Method {
+ public:
+  virtual ~Method() = default;
+  virtual std::string name() const = 0;
+  /// Allocates state and installs the units' paths. Called once; throws DeviceOutOfMemory when it does not
+  /// fit.
+  virtual void attach(const MethodContext& context) = 0;
+  /// Dense gradients are wanted from these batches before the first step (projectors are fitted on them).
+  virtual bool wants_calibration() const { return false; }
+  /// `gradient(unit)` computes a unit's mean dense gradient on the calibration set; device memory for one at
+  /// a time.
+  virtual void calibrate(const std::function<at::Tensor(const Unit&)>&) {}
+
+  virtual void begin_step(const StepPlan& plan) = 0;
+  virtual void before_forward(std::int64_t block) = 0;
+  virtual void before_backward(std::int64_t) {}
+  virtual void after_backward(std::int64_t block, bool last_micro_batch) = 0;
+  virtual void finish_step() = 0;
+  /// In-flight work is done and applied when this returns.
+  virtual void settle() {}
+  /// Brings adapters into the weights, after which training cannot go on. For export.
+  virtual void merge() {}
+  /// Null when nothing crosses the link.
+  virtual Engine* engine() { return nullptr; }
+  /// False when a value that is not finite was met in the last finished step.
+  virtual bool healthy() const { return true; }
+};
+
+struct LspOptions {
+  double fraction = 0.5;  ///< d = fraction · min(m, n)
+  std::int64_t d = 0;     ///< overrides fraction when positive
+  int r = 8;
+  ProjectorInit init = ProjectorInit::sign;
+  bool learned = true;  ///< false: random projectors, scaled so that they start below a bias of 1
+  FitOptions fit = {.iterations = 40, .rate = 0.1, .accept = 0, .max_seconds = 0};
+};
+
+std::unique_ptr<Method> make_native(bool in_backward);
+std::unique_ptr<Method> make_zero(const Schedule& schedule, const EngineOptions& options);
+std::unique_ptr<Method> make_lsp(const LspOptions& lsp, const Schedule& schedule,
+                                 const EngineOptions& options);
+std::unique_ptr<Method> make_lora(int rank);
+
+}  // namespace ballast::tune

@@ -1,0 +1,93 @@
+// LoRA: the weights stay, a product of two thin matrices is learnt beside each (Hu et al., 2021). All on the
+// device.
+
+#include <cmath>
+
+#include "ballast/base/errors.h"
+#include "ballast/tune/method_parts.h"
+#include "ballast/tune/paths.h"
+
+namespace ballast::tune {
+namespace {
+
+class Lora : public Method {
+ public:
+  explicit Lora(int rank) : rank_(rank) {
+    if (rank < 1) throw InvalidInput("--rank", std::to_string(rank), "at least 1");
+  }
+  std::string name() const override { return "lora"; }
+
+  void attach(const MethodContext& context) override {
+    context_ = context;
+    const DeviceScope scope(context_.device->memory(), "adapters and their state");
+    for (const Unit& unit : context_.units) {
+      // A Kaiming-uniform, B zero: the product starts at zero. Scale a/R with a = 2R.
+      Random random(context_.seed, 0x10a0000u + static_cast<std::uint64_t>(unit.id));
+      const double bound = 1.0 / std::sqrt(static_cast<double>(unit.cols()));
+      at::Tensor a = torch::empty({rank_, unit.cols()});
+      for (std::int64_t i = 0; i < a.numel(); ++i) {
+        a.data_ptr<float>()[i] = static_cast<float>(random.uniform(-bound, bound));
+      }
+      const auto path = std::make_shared<LoraPath>(a.requires_grad_(),
+                                                   torch::zeros({unit.rows(), rank_}).requires_grad_(), 2.0);
+      states_.push_back({path,
+                         {at::zeros_like(path->a), at::zeros_like(path->a), {}},
+                         {at::zeros_like(path->b), at::zeros_like(path->b), {}}});
+      unit.layer->path = path;
+    }
+  }
+  void begin_step(const StepPlan& plan) override {
+    plan_ = plan;
+    healthy_ = true;
+  }
+  void before_forward(std::int64_t) override {}
+  void after_backward(std::int64_t block, bool last) override {
+    if (!last) return;
+    for (const Unit& unit : context_.units) {
+      if (unit.block != block) continue;
+      State& state = states_[static_cast<std::size_t>(unit.id)];
+      update(state.path->a, state.a);
+      update(state.path->b, state.b);
+    }
+  }
+  void finish_step() override {}
+  void merge() override {
+    const at::NoGradGuard no_grad;
+    for (const Unit& unit : context_.units) {
+      const LoraPath& path = *states_[static_cast<std::size_t>(unit.id)].path;
+      unit.layer->weight.add_(path.b.matmul(path.a), path.scale);
+      unit.layer->path = nullptr;
+    }
+  }
+  bool healthy() const override { return healthy_; }
+
+ private:
+  struct State {
+    std::shared_ptr<LoraPath> path;
+    AdamState a, b;
+  };
+  void update(at::Tensor& values, AdamState& state) {
+    const at::NoGradGuard no_grad;
+    at::Tensor gradient = values.grad().contiguous();
+    healthy_ &= kernels::adam_parameters(gradient.data_ptr<float>(), state.m.data_ptr<float>(),
+                                         state.v.data_ptr<float>(), values.data_ptr<float>(), values.numel(),
+                                         adam_step(context_, plan_.step, clip_scale(context_, gradient)),
+                                         static_cast<float>(1 - plan_.rate * context_.adam.decay),
+                                         static_cast<float>(plan_.rate));
+    values.mutable_grad().reset();
+  }
+
+  int rank_;
+  MethodContext context_;
+  StepPlan plan_;
+  std::vector<State> states_;
+  bool healthy_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<Method> make_lora(int rank) {
+  return std::make_unique<Lora>(rank);
+}
+
+}  // namespace ballast::tune

@@ -1,0 +1,43 @@
+// Private to the methods: what several of them share.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "ballast/tune/kernels.h"
+#include "ballast/tune/method.h"
+
+namespace ballast::tune {
+
+struct AdamState {
+  at::Tensor m, v, gradient;
+  /// Sum over micro-batches.
+  void add(const at::Tensor& g) {
+    if (gradient.defined()) {
+      gradient.add_(g);
+    } else {
+      gradient = g;
+    }
+  }
+};
+
+/// The factor that brings a gradient's norm down to the limit.
+inline double clip_scale(const MethodContext& context, const at::Tensor& gradient) {
+  if (context.clip == Clip::none) return 1;
+  const double norm = gradient.norm().item<double>();
+  return norm > context.clip_norm ? context.clip_norm / norm : 1;
+}
+
+/// Adam's constants for optimizer step `step` (from 0).
+inline kernels::AdamStep adam_step(const MethodContext& context, std::int64_t step, double scale) {
+  const auto t = static_cast<double>(step + 1);
+  return {.beta1 = static_cast<float>(context.adam.beta1),
+          .beta2 = static_cast<float>(context.adam.beta2),
+          .epsilon = static_cast<float>(context.adam.epsilon),
+          .correction1 = 1 - std::pow(context.adam.beta1, t),
+          .correction2 = 1 - std::pow(context.adam.beta2, t),
+          .scale = static_cast<float>(scale)};
+}
+
+}  // namespace ballast::tune

@@ -1,0 +1,250 @@
+#include "ballast/tune/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <set>
+
+#include "ballast/base/errors.h"
+#include "ballast/model/decoder.h"
+#include "ballast/model/state.h"
+#include "ballast/model/threads.h"
+#include "ballast/tune/corpus.h"
+
+namespace ballast::tune {
+namespace {
+
+// Real text that every Debian machine has.
+constexpr const char* kText = "/usr/share/common-licenses";
+
+model::DecoderConfig tiny() {
+  return {.vocabulary = 256,
+          .hidden = 64,
+          .blocks = 4,
+          .heads = 4,
+          .kv_heads = 2,
+          .feed_forward = 128,
+          .context = 128};
+}
+
+std::shared_ptr<model::Decoder> tiny_model() {
+  model::use_threads(1);
+  torch::manual_seed(1);
+  return std::make_shared<model::Decoder>(tiny());
+}
+
+Corpus tiny_corpus() {
+  Random random(3);
+  std::vector<std::int32_t> tokens;
+  // Text-like: runs of a few words over a small alphabet.
+  for (int i = 0; i < 4000; ++i)
+    tokens.push_back(static_cast<std::int32_t>(97 + (i * 7 + static_cast<int>(random.below(3))) % 26));
+  return Corpus(std::move(tokens), {.window = 16, .calibration = 4});
+}
+
+struct Outcome {
+  std::uint64_t checksum;
+  std::vector<double> losses;
+  std::int64_t d2h, h2d, peak;
+};
+
+Outcome run(std::unique_ptr<Method> method, int steps, const DeviceOptions& options = {}, int micro = 1,
+            TrainOptions train = {.rate = 1e-3}) {
+  auto model = tiny_model();
+  EmulatedDevice device(options);
+  Trainer trainer(*model, device, std::move(method), train);
+  const Corpus corpus = tiny_corpus();
+  trainer.calibrate(corpus.calibration(2));
+  const std::int64_t d2h = device.d2h().bytes(), h2d = device.h2d().bytes();
+  Outcome outcome{};
+  for (int i = 0; i < steps; ++i) {
+    std::vector<model::TokenBatch> batches;
+    for (int j = 0; j < micro; ++j) batches.push_back(corpus.batch(i * micro + j, 4 / micro));
+    outcome.losses.push_back(trainer.step(batches).loss);
+  }
+  trainer.settle();
+  outcome.checksum = model::state_checksum(*model);
+  outcome.d2h = device.d2h().bytes() - d2h;
+  outcome.h2d = device.h2d().bytes() - h2d;
+  outcome.peak = device.memory()->peak();
+  return outcome;
+}
+
+LspOptions lsp_options() {
+  return {.fraction = 0.5, .r = 4, .fit = {.iterations = 10, .accept = 0}};
+}
+
+// Oracle 5: the order of service changes times, never weights; with a slow link and a single slot too.
+TEST(Schedules, AllGiveTheSameWeights) {
+  const LinkSpeed slow{.d2h = 200e6, .h2d = 150e6, .latency_s = 20e-6};
+  for (const bool lsp : {false, true}) {
+    std::optional<Outcome> first;
+    for (const std::string& name : schedule_names()) {
+      for (const int slots : {1, 8}) {
+        Schedule schedule = schedule_from_string(name);
+        schedule.transition = 1;
+        const EngineOptions engine{.slots = slots, .chunk_bytes = 4096};
+        const Outcome outcome =
+            run(lsp ? make_lsp(lsp_options(), schedule, engine) : make_zero(schedule, engine), 6,
+                {.link = slow, .host_rate = 50e6});
+        if (!first) first = outcome;
+        EXPECT_EQ(outcome.checksum, first->checksum) << name << " slots " << slots << " lsp " << lsp;
+        EXPECT_EQ(outcome.losses, first->losses);
+      }
+    }
+  }
+}
+
+TEST(Schedules, ZeroEqualsNativeBitForBit) {
+  const Outcome native = run(make_native(false), 6);
+  const Outcome in_backward = run(make_native(true), 6);
+  const Outcome zero = run(make_zero(schedule_from_string("zero"), {}), 6);
+  EXPECT_EQ(native.checksum, zero.checksum);
+  EXPECT_EQ(native.checksum, in_backward.checksum);
+}
+
+// Oracle 8: bytes on each channel equal the closed form.
+TEST(Schedules, BytesAreThoseOfTheFormula) {
+  auto model = tiny_model();
+  std::int64_t dense = 0, compressed = 0;
+  for (const Unit& unit : units_of(*model)) {
+    const std::int64_t d = std::min(unit.rows(), unit.cols()) / 2;
+    dense += 4 * unit.size();
+    compressed += 4 * d * d;
+  }
+  const Outcome zero = run(make_zero(schedule_from_string("layerwise"), {}), 3);
+  EXPECT_EQ(zero.d2h, 3 * dense);
+  EXPECT_EQ(zero.h2d, 3 * dense);
+  const Outcome lsp = run(make_lsp(lsp_options(), schedule_from_string("layerwise"), {}), 3);
+  EXPECT_EQ(lsp.d2h, 3 * compressed);
+  EXPECT_EQ(lsp.h2d, 3 * compressed);
+}
+
+TEST(Training, EveryMethodLearns) {
+  const auto learns = [](std::unique_ptr<Method> method, double rate) {
+    const std::string name = method->name();
+    const Outcome outcome = run(std::move(method), 80, {}, 1, {.rate = rate});
+    const auto mean_of_five = [&](std::size_t first) {
+      return std::accumulate(outcome.losses.begin() + static_cast<long>(first),
+                             outcome.losses.begin() + static_cast<long>(first) + 5, 0.0) /
+             5;
+    };
+    EXPECT_LT(mean_of_five(75), mean_of_five(0) - 0.2) << name;
+  };
+  learns(make_native(false), 2e-3);
+  learns(make_lsp(lsp_options(), schedule_from_string("layerwise"), {}), 6e-3);
+  learns(make_lora(8), 1e-2);
+}
+
+// Oracle 3, second half: micro-batches add up to the large batch (to rounding).
+TEST(Training, MicroBatchesAddUp) {
+  for (const bool lsp : {false, true}) {
+    const auto method = [&] {
+      return lsp ? make_lsp(lsp_options(), schedule_from_string("layerwise"), {})
+                 : make_zero(schedule_from_string("zero"), {});
+    };
+    const Outcome whole = run(method(), 3), parts = run(method(), 3, {}, 2);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(whole.losses[i], parts.losses[i], 1e-4);
+  }
+}
+
+TEST(Training, CheckpointingChangesNothingButMemory) {
+  const Outcome plain = run(make_native(false), 4);
+  const Outcome again = run(make_native(false), 4, {}, 1, {.rate = 1e-3, .checkpointing = true});
+  EXPECT_EQ(plain.checksum, again.checksum);
+  EXPECT_LT(again.peak, plain.peak);
+}
+
+// Oracle 12 in small: a budget between what lsp and native need lets one train and refuses the other.
+TEST(Memory, BudgetIsKeptAndNamed) {
+  const auto lsp = [&] { return make_lsp(lsp_options(), schedule_from_string("layerwise"), {}); };
+  const std::int64_t need = run(lsp(), 2).peak;
+  const DeviceOptions tight{.budget = {static_cast<std::uint64_t>(need)}};
+  EXPECT_LE(run(lsp(), 2, tight).peak, need);
+  try {
+    run(make_native(false), 2, tight);
+    FAIL() << "native fitted";
+  } catch (const DeviceOutOfMemory& error) {
+    EXPECT_NE(std::string(error.what()).find("optimizer state"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Memory, CountsWhatIsMadeInScopeUntilItGoes) {
+  install_counting_allocator();
+  const auto memory = std::make_shared<DeviceMemory>(Bytes{10000});
+  at::Tensor kept;
+  {
+    const DeviceScope scope(memory, "kept");
+    kept = torch::empty({1000}, torch::kFloat32);
+    const HostScope host;
+    const at::Tensor elsewhere = torch::empty({100000}, torch::kFloat32);
+    EXPECT_EQ(memory->used(), 4000);
+  }
+  {
+    const DeviceScope scope(memory, "too much");
+    EXPECT_THROW(torch::empty({2000}, torch::kFloat32), DeviceOutOfMemory);
+  }
+  EXPECT_EQ(memory->used(), 4000);
+  kept.reset();
+  EXPECT_EQ(memory->used(), 0);
+  EXPECT_EQ(memory->peak(), 4000);
+}
+
+// A fault in any stage reaches the training thread, with nothing left hanging.
+TEST(Engine, FaultsOfWorkersReachTheCaller) {
+  EmulatedDevice device({});
+  Engine engine(device, schedule_from_string("layerwise"), {});
+  engine.begin_step(0);
+  at::Tensor values = torch::ones({100});
+  engine.submit(
+      {.block = 0,
+       .unit = 0,
+       .source = values,
+       .target = values,
+       .update = [](std::int64_t, std::int64_t, float*) { throw Unavailable("a fault was injected"); }});
+  engine.backward_done();
+  EXPECT_THROW(engine.wait_block(0), Unavailable);
+  EXPECT_THROW(engine.drain(), Unavailable);
+}
+
+TEST(Engine, TheLinkTakesItsTime) {
+  EmulatedDevice device({.link = {.d2h = 10e6, .h2d = 20e6, .latency_s = 1e-3}});
+  std::vector<char> from(200000), to(200000);
+  const double start = now();
+  device.d2h().copy(to.data(), from.data(), 200000);
+  EXPECT_GE(now() - start, 0.021);
+  EXPECT_EQ(device.d2h().bytes(), 200000);
+}
+
+TEST(Schedule, TransitionFollowsTheInequality) {
+  // Hand-worked: L = 10, T_BWD = 10, stages 2, 1, 1: c = 2, p = 4, k = floor((10 − 2)/2) = 4, so index 10 − 4
+  // − 1.
+  EXPECT_EQ(transition_block({.blocks = 10, .backward = 10, .d2h = 2, .update = 1, .h2d = 1}), 5);
+  // Nothing piles up: first come, first served.
+  EXPECT_EQ(transition_block({.blocks = 10, .backward = 10, .d2h = 0.9, .update = 0.5, .h2d = 0.5}), -1);
+  // A hopeless link: all blocks last come, first served.
+  EXPECT_EQ(transition_block({.blocks = 4, .backward = 1, .d2h = 9, .update = 9, .h2d = 9}), 3);
+}
+
+TEST(Corpus, AnEpochHoldsEachWindowOnce) {
+  std::vector<std::int32_t> tokens(1001);
+  for (int i = 0; i < 1001; ++i) tokens[static_cast<std::size_t>(i)] = i;
+  const Corpus corpus(tokens, {.window = 10, .validation = 0.1, .calibration = 5});
+  std::set<std::int64_t> seen;
+  for (std::int64_t step = 0; step < 17; ++step) {
+    const model::TokenBatch batch = corpus.batch(step, 5);
+    EXPECT_TRUE(batch.labels.equal(batch.ids + 1));
+    for (std::int64_t row = 0; row < 5; ++row)
+      EXPECT_TRUE(seen.insert(batch.ids[row][0].item<std::int64_t>()).second);
+  }
+  EXPECT_EQ(corpus.training_windows(), 85);
+  for (const auto& batch : corpus.validation(4))
+    EXPECT_FALSE(seen.contains(batch.ids[0][0].item<std::int64_t>()));
+  EXPECT_THROW(Corpus(std::vector<std::int32_t>(20), {.window = 10}), InvalidInput);
+  EXPECT_GT(read_text(kText).size(), 10000u);
+}
+
+}  // namespace
+}  // namespace ballast::tune
