@@ -19,10 +19,9 @@ TEST(Datasets, UnknownNameNamesTheNearest) {
     find_dataset("fashion-mnst");
     FAIL();
   } catch (const InvalidInput& error) {
-    EXPECT_STREQ(
-        error.what(),
-        "data set is 'fashion-mnst'; accepted: fashion-mnist, graph-collection, words, geoip (did you "
-        "mean 'fashion-mnist'?)");
+    EXPECT_THAT(error.what(),
+                HasSubstr("data set is 'fashion-mnst'; accepted: fashion-mnist, graph-collection"));
+    EXPECT_THAT(error.what(), HasSubstr("did you mean 'fashion-mnist'?"));
   }
 }
 

@@ -1,5 +1,6 @@
-// The benchmark set: each benchmark is a graph, its input, its implementations and a functional check; an output that
-// is wrong voids the timing. Ids follow RobotPerf (a perception, b localization, c control, d manipulation, ...).
+// The benchmark set: each benchmark is a graph, its input, its implementations and a functional check; an
+// output that is wrong voids the timing. Ids follow RobotPerf (a perception, b localization, c control, d
+// manipulation, ...).
 #pragma once
 
 #include <functional>
@@ -22,14 +23,14 @@ struct Input {
 
 struct Check {
   bool passed = false;
-  std::string what;   ///< "largest RMS difference to the analytic rectification, grey levels"
+  std::string what;  ///< "largest RMS difference to the analytic rectification, grey levels"
   double value = 0, limit = 0;
 };
 
 struct Benchmark {
   std::string id, name, category, what;
-  std::vector<double> rates_hz;       ///< those that RobotPerf publishes
-  std::vector<std::string> slots;     ///< the first is the reference
+  std::vector<double> rates_hz;    ///< those that RobotPerf publishes
+  std::vector<std::string> slots;  ///< the first is the reference
   std::function<GraphSpec(const std::string& slot)> graph;
   std::function<Input(Size, std::uint64_t seed)> input;
   /// Judges the outputs kept by a run over the input: `outputs[k]` answers the frame group `frames[k]`.

@@ -103,11 +103,13 @@ CameraSequence chessboard_sequence() {
   if (folder.empty()) return sequence;
   sequence.info = read_opencv_calibration(folder + "/left_intrinsics.yml");
   for (int i = 1; i <= 14; ++i) {
-    const auto frame = cv::imread(fmt::format("{}/left{:02}.jpg", folder, i), cv::IMREAD_GRAYSCALE);
+    const auto file = fmt::format("{}/left{:02}.jpg", folder, i);
+    if (!std::filesystem::exists(file)) continue;  // the set has no number 10
+    const auto frame = cv::imread(file, cv::IMREAD_GRAYSCALE);
     if (!frame.empty()) sequence.frames.push_back(frame);
   }
-  sequence.description = fmt::format("{} real grey images 640x480 with their calibration (opencv-doc left01..14)",
-                                     sequence.frames.size());
+  sequence.description = fmt::format(
+      "{} real grey images 640x480 with their calibration (opencv-doc left01..14)", sequence.frames.size());
   return sequence;
 }
 

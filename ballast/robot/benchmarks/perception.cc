@@ -30,7 +30,9 @@ GraphSpec camera_graph(const std::string& id, const std::string& output) {
 NodeSpec rectify_node(const std::string& slot) {
   return {.name = "/rectify",
           .component = "ballast::components::Rectify",
-          .remap = {{"image", "/image_raw"}, {"camera_info", "/camera_info"}, {"image_rect", "/image_rect"},
+          .remap = {{"image", "/image_raw"},
+                    {"camera_info", "/camera_info"},
+                    {"image_rect", "/image_rect"},
                     {"camera_info_rect", "/image_rect/camera_info"}},
           .params = {{"slot", slot}}};
 }
@@ -38,7 +40,9 @@ NodeSpec rectify_node(const std::string& slot) {
 NodeSpec resize_node(const std::string& slot, const std::string& image, const std::string& info) {
   return {.name = "/resize",
           .component = "ballast::components::Resize",
-          .remap = {{"image", image}, {"camera_info", info}, {"resize", "/resize/image_raw"},
+          .remap = {{"image", image},
+                    {"camera_info", info},
+                    {"resize", "/resize/image_raw"},
                     {"camera_info_resize", "/resize/camera_info"}},
           .params = {{"slot", slot}, {"scale_width", 2.0}, {"scale_height", 2.0}}};
 }
@@ -46,12 +50,13 @@ NodeSpec resize_node(const std::string& slot, const std::string& image, const st
 Input camera_input(Size size, std::uint64_t seed) {
   CameraSequence sequence = size == Size::bench ? chessboard_sequence() : CameraSequence{};
   if (sequence.frames.empty())
-    sequence = size == Size::bench ? generated_sequence(640, 480, 13, seed) : generated_sequence(320, 240, 5, seed);
+    sequence =
+        size == Size::bench ? generated_sequence(640, 480, 13, seed) : generated_sequence(320, 240, 5, seed);
   Input input;
   input.description = sequence.description;
   input.synthetic = sequence.synthetic;
-  Stream infos{.topic = topic("/camera_info", kInfo), .messages = {}}, images{.topic = topic("/image_raw", kImage),
-                                                                              .messages = {}};
+  Stream infos{.topic = topic("/camera_info", kInfo), .messages = {}},
+      images{.topic = topic("/image_raw", kImage), .messages = {}};
   for (const auto& frame : sequence.frames) {
     infos.messages.push_back(ros::serialize(sequence.info));
     images.messages.push_back(ros::serialize(to_image(frame, "mono8", "camera")));
@@ -60,8 +65,8 @@ Input camera_input(Size size, std::uint64_t seed) {
   return input;
 }
 
-/// RMS difference between an output image and the model's value at each of its pixels (every third), where the
-/// model has one. `scale` maps the output's pixels to rectified ones.
+/// RMS difference between an output image and the model's value at each of its pixels (every third), where
+/// the model has one. `scale` maps the output's pixels to rectified ones.
 double rms_to_model(const sensor_msgs::Image& output, const sensor_msgs::Image& raw,
                     const sensor_msgs::CameraInfo& info, double scale, bool rectify) {
   const cv::Mat out = view(output), in = view(raw);
@@ -83,8 +88,8 @@ double rms_to_model(const sensor_msgs::Image& output, const sensor_msgs::Image& 
   return std::sqrt(squares / static_cast<double>(used));
 }
 
-Check image_check(const Input& input, const std::vector<ros::Bytes>& outputs, const std::vector<std::size_t>& frames,
-                  double scale, bool rectify, double limit) {
+Check image_check(const Input& input, const std::vector<ros::Bytes>& outputs,
+                  const std::vector<std::size_t>& frames, double scale, bool rectify, double limit) {
   Check check{.passed = !outputs.empty(),
               .what = "largest RMS difference to the camera model in double precision, grey levels",
               .limit = limit};
@@ -104,65 +109,68 @@ Check image_check(const Input& input, const std::vector<ros::Bytes>& outputs, co
 
 std::vector<Benchmark> perception_benchmarks() {
   std::vector<Benchmark> list;
-  list.push_back({.id = "a1",
-                  .name = "perception_2nodes",
-                  .category = "perception",
-                  .what = "rectify, then resize x2",
-                  .rates_hz = {30},
-                  .slots = {"reference", "opencv-threads", "tbb", "fused"},
-                  .graph =
-                      [](const std::string& slot) {
-                        auto graph = camera_graph("a1", "/resize/image_raw");
-                        if (slot == "fused") {
-                          graph.nodes = {{.name = "/rectify_resize",
-                                          .component = "ballast::components::RectifyResize",
-                                          .remap = {{"image", "/image_raw"},
-                                                    {"camera_info", "/camera_info"},
-                                                    {"resize", "/resize/image_raw"},
-                                                    {"camera_info_resize", "/resize/camera_info"}},
-                                          .params = {{"slot", "reference"}}}};
-                        } else {
-                          graph.nodes = {rectify_node(slot),
-                                         resize_node(slot, "/image_rect", "/image_rect/camera_info")};
-                        }
-                        return graph;
-                      },
-                  .input = camera_input,
-                  .check =
-                      [](const Input& input, const std::string& slot, const auto& outputs, const auto& frames) {
-                        // Two interpolations smooth more than one: the two-node graph may differ more.
-                        return image_check(input, outputs, frames, 2, true, slot == "fused" ? 0.5 : 4);
-                      }});
-  list.push_back({.id = "a2",
-                  .name = "rectify",
-                  .category = "perception",
-                  .what = "rectify (bilinear)",
-                  .rates_hz = {30},
-                  .slots = {"reference", "opencv-threads", "tbb"},
-                  .graph =
-                      [](const std::string& slot) {
-                        auto graph = camera_graph("a2", "/image_rect");
-                        graph.nodes = {rectify_node(slot)};
-                        return graph;
-                      },
-                  .input = camera_input,
-                  .check = [](const Input& input, const std::string&, const auto& outputs,
-                              const auto& frames) { return image_check(input, outputs, frames, 1, true, 0.5); }});
-  list.push_back({.id = "a5",
-                  .name = "resize",
-                  .category = "perception",
-                  .what = "resize x2 (bilinear)",
-                  .rates_hz = {30},
-                  .slots = {"reference", "opencv-threads", "tbb"},
-                  .graph =
-                      [](const std::string& slot) {
-                        auto graph = camera_graph("a5", "/resize/image_raw");
-                        graph.nodes = {resize_node(slot, "/image_raw", "/camera_info")};
-                        return graph;
-                      },
-                  .input = camera_input,
-                  .check = [](const Input& input, const std::string&, const auto& outputs,
-                              const auto& frames) { return image_check(input, outputs, frames, 2, false, 0.5); }});
+  list.push_back(
+      {.id = "a1",
+       .name = "perception_2nodes",
+       .category = "perception",
+       .what = "rectify, then resize x2",
+       .rates_hz = {30},
+       .slots = {"reference", "opencv-threads", "tbb", "fused"},
+       .graph =
+           [](const std::string& slot) {
+             auto graph = camera_graph("a1", "/resize/image_raw");
+             if (slot == "fused") {
+               graph.nodes = {{.name = "/rectify_resize",
+                               .component = "ballast::components::RectifyResize",
+                               .remap = {{"image", "/image_raw"},
+                                         {"camera_info", "/camera_info"},
+                                         {"resize", "/resize/image_raw"},
+                                         {"camera_info_resize", "/resize/camera_info"}},
+                               .params = {{"slot", "reference"}}}};
+             } else {
+               graph.nodes = {rectify_node(slot),
+                              resize_node(slot, "/image_rect", "/image_rect/camera_info")};
+             }
+             return graph;
+           },
+       .input = camera_input,
+       .check =
+           [](const Input& input, const std::string& slot, const auto& outputs, const auto& frames) {
+             // Two interpolations smooth more than one: the two-node graph may differ more.
+             return image_check(input, outputs, frames, 2, true, slot == "fused" ? 0.5 : 4);
+           }});
+  list.push_back(
+      {.id = "a2",
+       .name = "rectify",
+       .category = "perception",
+       .what = "rectify (bilinear)",
+       .rates_hz = {30},
+       .slots = {"reference", "opencv-threads", "tbb"},
+       .graph =
+           [](const std::string& slot) {
+             auto graph = camera_graph("a2", "/image_rect");
+             graph.nodes = {rectify_node(slot)};
+             return graph;
+           },
+       .input = camera_input,
+       .check = [](const Input& input, const std::string&, const auto& outputs,
+                   const auto& frames) { return image_check(input, outputs, frames, 1, true, 0.5); }});
+  list.push_back(
+      {.id = "a5",
+       .name = "resize",
+       .category = "perception",
+       .what = "resize x2 (bilinear)",
+       .rates_hz = {30},
+       .slots = {"reference", "opencv-threads", "tbb"},
+       .graph =
+           [](const std::string& slot) {
+             auto graph = camera_graph("a5", "/resize/image_raw");
+             graph.nodes = {resize_node(slot, "/image_raw", "/camera_info")};
+             return graph;
+           },
+       .input = camera_input,
+       .check = [](const Input& input, const std::string&, const auto& outputs,
+                   const auto& frames) { return image_check(input, outputs, frames, 2, false, 0.5); }});
   return list;
 }
 

@@ -1,7 +1,6 @@
 #include "ballast/robot/benchmarks/session.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,36 +10,30 @@
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
 #include "ballast/base/statistics.h"
+#include "ballast/robot/harness/synthetic_graph.h"
+#include "ballast/robot/node/executor.h"
 
 namespace ballast::robot {
 namespace {
 
 constexpr auto kGraphLimit = std::chrono::seconds(20);
 
-/// A folder that goes away with the session, unless the caller named one.
+/// The folder that the caller named, or one that goes away with the session.
 class WorkFolder {
  public:
   explicit WorkFolder(const std::string& wanted) {
-    if (!wanted.empty()) {
+    if (wanted.empty()) {
+      path_ = temporary_.emplace().path();
+    } else {
       path_ = wanted;
       std::filesystem::create_directories(path_);
-      return;
     }
-    std::string pattern = (std::filesystem::temp_directory_path() / "ballast-robot-XXXXXX").string();
-    if (!::mkdtemp(pattern.data())) throw Unavailable::from_errno(pattern, "cannot be made");
-    path_ = pattern;
-    temporary_ = true;
   }
-  ~WorkFolder() {
-    std::error_code ignored;
-    if (temporary_) std::filesystem::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
   const std::string& path() const { return path_; }
 
  private:
+  std::optional<TemporaryFolder> temporary_;
   std::string path_;
-  bool temporary_ = false;
 };
 
 std::size_t count_for(double rate_hz, double seconds) {
@@ -48,7 +41,9 @@ std::size_t count_for(double rate_hz, double seconds) {
 }
 
 RunOptions run_options(const SessionOptions& options, double rate_hz, double seconds) {
-  RunOptions run{.arrival = options.arrival, .count = count_for(rate_hz, seconds), .playback = options.playback,
+  RunOptions run{.arrival = options.arrival,
+                 .count = count_for(rate_hz, seconds),
+                 .playback = options.playback,
                  .seed = options.seed};
   run.arrival.rate_hz = rate_hz;
   return run;
@@ -174,8 +169,10 @@ SessionResult run_session(const Benchmark& benchmark, const SessionOptions& opti
   return result;
 }
 
-SessionResult run_graph_session(const GraphSpec& graph, std::vector<Stream> streams, const SessionOptions& options) {
-  SessionResult result{.id = graph.id.empty() ? "graph" : graph.id, .slot = "external", .executor = graph.executor};
+SessionResult run_graph_session(const GraphSpec& graph, std::vector<Stream> streams,
+                                const SessionOptions& options) {
+  SessionResult result{
+      .id = graph.id.empty() ? "graph" : graph.id, .slot = "external", .executor = graph.executor};
   const WorkFolder folder(options.folder);
   ros::Context context(options.context);
   options.progress("starting the graph");

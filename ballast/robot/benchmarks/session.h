@@ -1,5 +1,5 @@
-// One benchmark from start to result: launch, wait for the graph, functional check, trial run, runs at fixed rates,
-// peak search, stop. Every state that fails says which; children are stopped whatever happens.
+// One benchmark from start to result: launch, wait for the graph, functional check, trial run, runs at fixed
+// rates, peak search, stop. Every state that fails says which; children are stopped whatever happens.
 #pragma once
 
 #include <functional>
@@ -15,20 +15,20 @@
 namespace ballast::robot {
 
 struct SessionOptions {
-  std::string slot;                ///< empty: the reference
-  std::vector<double> rates_hz;    ///< empty: those of the benchmark
+  std::string slot;              ///< empty: the reference
+  std::vector<double> rates_hz;  ///< empty: those of the benchmark
   bool peak = false;
-  bool compat = false;             ///< search and conclude as ros2_benchmark does
+  bool compat = false;  ///< search and conclude as ros2_benchmark does
   int iterations = 5;
-  double seconds = 5;              ///< of one run
+  double seconds = 5;  ///< of one run
   Size size = Size::bench;
   std::uint64_t seed = 1;
-  ArrivalOptions arrival = {};     ///< the rate is set from rates_hz
+  ArrivalOptions arrival = {};  ///< the rate is set from rates_hz
   Playback playback = Playback::sweeping;
-  std::string executor;            ///< empty: the graph's own
-  std::string tracer = "off";      ///< of the component hosts: off, internal, lttng
+  std::string executor;        ///< empty: the graph's own
+  std::string tracer = "off";  ///< of the component hosts: off, internal, lttng
   ros::ContextOptions context = {};
-  std::string folder;              ///< where the graph file and logs go; empty: a temporary one
+  std::string folder;  ///< where the graph file and logs go; empty: a temporary one
   std::function<void(const std::string& state)> progress = [](const std::string&) {};
 };
 
@@ -41,7 +41,7 @@ Concluded conclude(const std::vector<double>& values, bool trimmed, std::uint64_
 struct RateResult {
   double rate_hz = 0;
   std::vector<Run> runs;
-  std::size_t valid = 0;   ///< runs that broke no rule
+  std::size_t valid = 0;  ///< runs that broke no rule
   Concluded median_ms, p99_ms, max_ms, mean_ms, loss_percent, throughput_hz;
 };
 
@@ -59,7 +59,8 @@ struct SessionResult {
 SessionResult run_session(const Benchmark& benchmark, const SessionOptions& options);
 
 /// The same for any graph file and input streams, without functional check.
-SessionResult run_graph_session(const GraphSpec& graph, std::vector<Stream> streams, const SessionOptions& options);
+SessionResult run_graph_session(const GraphSpec& graph, std::vector<Stream> streams,
+                                const SessionOptions& options);
 
 /// Schema ballast.robot.result/1.
 Json to_json(const SessionResult& result);

@@ -1,5 +1,5 @@
-// Components: what a graph file names. Each is a plain computation (tested without any middleware) and a thin node
-// around it.
+// Components: what a graph file names. Each is a plain computation (tested without any middleware) and a thin
+// node around it.
 #pragma once
 
 #include <functional>
@@ -26,13 +26,14 @@ T parameter(const Json& params, const std::string& name, T otherwise) {
   try {
     return params.at(name).get<T>();
   } catch (const nlohmann::json::exception&) {
-    throw InvalidInput("parameter " + name, params.at(name).dump(), "a value of the type that the component states");
+    throw InvalidInput("parameter " + name, params.at(name).dump(),
+                       "a value of the type that the component states");
   }
 }
 
 struct ComponentType {
-  std::string name;                   ///< "ballast::components::Rectify"
-  std::string what;                   ///< one line for people
+  std::string name;                     ///< "ballast::components::Rectify"
+  std::string what;                     ///< one line for people
   std::vector<std::string> parameters;  ///< accepted names; others are refused
   std::function<std::unique_ptr<Component>(ros::Node&, const Json& params)> make;
 };
@@ -49,7 +50,8 @@ class StampSync {
   using Set = std::tuple<std::shared_ptr<const Messages>...>;
   using Callback = std::function<void(const Set&)>;
 
-  explicit StampSync(Callback callback, std::size_t depth = 10) : callback_(std::move(callback)), depth_(depth) {}
+  explicit StampSync(Callback callback, std::size_t depth = 10)
+      : callback_(std::move(callback)), depth_(depth) {}
 
   template <std::size_t kIndex>
   void add(std::tuple_element_t<kIndex, Set> message) {

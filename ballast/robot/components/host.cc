@@ -23,8 +23,8 @@ void host_components(const GraphSpec& graph, const HostOptions& options) {
   std::vector<std::unique_ptr<ros::Node>> nodes;
   std::vector<std::unique_ptr<Component>> components;
   for (const auto& spec : graph.nodes) {
-    if (!options.only_nodes.empty() &&
-        std::find(options.only_nodes.begin(), options.only_nodes.end(), spec.name) == options.only_nodes.end())
+    if (!options.only_nodes.empty() && std::find(options.only_nodes.begin(), options.only_nodes.end(),
+                                                 spec.name) == options.only_nodes.end())
       continue;
     auto node = std::make_unique<ros::Node>(process, spec.name);
     node->remap(spec.remap);

@@ -1,5 +1,6 @@
-// A component whose behaviour is known exactly, to test the harness with: service time, drops, stalls, duplicates,
-// exchanged neighbours. All lists count the messages that arrive, from 0. Results made with it are `synthetic`.
+// A component whose behaviour is known exactly, to test the harness with: service time, drops, stalls,
+// duplicates, exchanged neighbours. All lists count the messages that arrive, from 0. Results made with it
+// are `synthetic`.
 #include <errno.h>
 #include <time.h>
 #include <unistd.h>
@@ -83,7 +84,8 @@ class Synthetic : public Component {
 std::vector<ComponentType> synthetic_components() {
   return {{"ballast::components::Synthetic",
            "a system of exactly known service time, drops, stalls, duplicates and exchanges",
-           {"service_us", "stall_every", "stall_ms", "spin", "exit_after", "drop", "duplicate", "exchange", "depth"},
+           {"service_us", "stall_every", "stall_ms", "spin", "exit_after", "drop", "duplicate", "exchange",
+            "depth"},
            [](ros::Node& node, const Json& params) { return std::make_unique<Synthetic>(node, params); }}};
 }
 

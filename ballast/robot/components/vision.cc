@@ -36,8 +36,8 @@ Slot slot_from_string(const std::string& word) {
 
 int mat_type(const std::string& encoding) {
   static const std::map<std::string, int> types{
-      {"mono8", CV_8UC1},  {"8UC1", CV_8UC1},    {"bgr8", CV_8UC3},   {"rgb8", CV_8UC3},   {"8UC3", CV_8UC3},
-      {"bgra8", CV_8UC4},  {"rgba8", CV_8UC4},   {"mono16", CV_16UC1}, {"16UC1", CV_16UC1}, {"32FC1", CV_32FC1}};
+      {"mono8", CV_8UC1}, {"8UC1", CV_8UC1},  {"bgr8", CV_8UC3},    {"rgb8", CV_8UC3},   {"8UC3", CV_8UC3},
+      {"bgra8", CV_8UC4}, {"rgba8", CV_8UC4}, {"mono16", CV_16UC1}, {"16UC1", CV_16UC1}, {"32FC1", CV_32FC1}};
   const auto found = types.find(encoding);
   if (found == types.end())
     throw InvalidInput("image encoding", encoding,
@@ -48,15 +48,16 @@ int mat_type(const std::string& encoding) {
 cv::Mat view(const sensor_msgs::Image& image) {
   const int type = mat_type(image.encoding);
   const std::size_t row = std::size_t{image.width} * CV_ELEM_SIZE(type);
-  if (image.width == 0 || image.height == 0 || image.width > 65536 || image.height > 65536 || image.step < row ||
-      image.data.size() < std::size_t{image.step} * image.height)
+  if (image.width == 0 || image.height == 0 || image.width > 65536 || image.height > 65536 ||
+      image.step < row || image.data.size() < std::size_t{image.step} * image.height)
     throw InvalidInput(fmt::format("an image of {}x{} {} with step {} and {} bytes of data", image.width,
                                    image.height, image.encoding, image.step, image.data.size()));
   return cv::Mat(static_cast<int>(image.height), static_cast<int>(image.width), type,
                  const_cast<std::uint8_t*>(image.data.data()), image.step);
 }
 
-sensor_msgs::Image blank_image(const std_msgs::Header& header, int width, int height, const std::string& encoding) {
+sensor_msgs::Image blank_image(const std_msgs::Header& header, int width, int height,
+                               const std::string& encoding) {
   sensor_msgs::Image image;
   image.header = header;
   image.width = static_cast<std::uint32_t>(width);
@@ -69,8 +70,8 @@ sensor_msgs::Image blank_image(const std_msgs::Header& header, int width, int he
 
 void check_calibration(const sensor_msgs::CameraInfo& info) {
   if (info.k[0] == 0)
-    throw InvalidInput(fmt::format("the camera info of frame '{}' has no calibration (k[0] is 0)",
-                                   info.header.frame_id));
+    throw InvalidInput(
+        fmt::format("the camera info of frame '{}' has no calibration (k[0] is 0)", info.header.frame_id));
   const bool plumb_bob = info.distortion_model == "plumb_bob" || info.distortion_model.empty();
   const bool rational = info.distortion_model == "rational_polynomial";
   if (!plumb_bob && !rational)
@@ -85,7 +86,8 @@ Rectifier::Rectifier(const sensor_msgs::CameraInfo& info, double scale_x, double
                    static_cast<int>(std::lround(info.height * scale_y)));
   const bool plain = std::all_of(info.d.begin(), info.d.end(), [](double value) { return value == 0; });
   const cv::Matx33d k = matrix3(info.k), r = matrix3(info.r);
-  cv::Matx33d p(info.p[0], info.p[1], info.p[2], info.p[4], info.p[5], info.p[6], info.p[8], info.p[9], info.p[10]);
+  cv::Matx33d p(info.p[0], info.p[1], info.p[2], info.p[4], info.p[5], info.p[6], info.p[8], info.p[9],
+                info.p[10]);
   identity_ = plain && k == p && r == cv::Matx33d::eye() && scale_x == 1 && scale_y == 1;
   if (identity_) return;
   p(0, 0) *= scale_x;
@@ -93,7 +95,8 @@ Rectifier::Rectifier(const sensor_msgs::CameraInfo& info, double scale_x, double
   p(1, 1) *= scale_y;
   p(1, 2) = (p(1, 2) + 0.5) * scale_y - 0.5;
   cv::setNumThreads(1);
-  cv::initUndistortRectifyMap(k, info.d.empty() ? cv::Mat() : cv::Mat(info.d), r, p, size_, CV_16SC2, map1_, map2_);
+  cv::initUndistortRectifyMap(k, info.d.empty() ? cv::Mat() : cv::Mat(info.d), r, p, size_, CV_16SC2, map1_,
+                              map2_);
 }
 
 void Rectifier::apply(const cv::Mat& in, cv::Mat& out, Slot slot) const {
@@ -119,9 +122,10 @@ void resize(const cv::Mat& in, cv::Mat& out, double scale_x, double scale_y, Slo
                       static_cast<int>(std::lround(in.rows * scale_y)));
   out.create(size, in.type());
   const int whole = static_cast<int>(std::lround(scale_y));
-  // A strip's result equals the whole image's only where a row of output depends on rows of the strip: with an
-  // integer factor f, output rows [f a, f b) need input rows [a - 1, b]. OpenCV clamps at a strip's border, so a
-  // strip is computed with one more input row on both sides and those output rows are thrown away.
+  // A strip's result equals the whole image's only where a row of output depends on rows of the strip: with
+  // an integer factor f, output rows [f a, f b) need input rows [a - 1, b]. OpenCV clamps at a strip's
+  // border, so a strip is computed with one more input row on both sides and those output rows are thrown
+  // away.
   if (slot != Slot::tbb || whole < 1 || static_cast<double>(whole) != scale_y) {
     over_rows(in.rows, slot == Slot::tbb ? Slot::reference : slot,
               [&](int, int) { cv::resize(in, out, size, 0, 0, cv::INTER_LINEAR); });
@@ -157,13 +161,15 @@ cv::Point2d distorted_point(const sensor_msgs::CameraInfo& info, double u, doubl
   const double x = ray[0] / ray[2], y = ray[1] / ray[2], r2 = x * x + y * y;
   std::array<double, 8> d{};
   std::copy_n(info.d.begin(), std::min<std::size_t>(info.d.size(), 8), d.begin());
-  const double radial = (1 + r2 * (d[0] + r2 * (d[1] + r2 * d[4]))) / (1 + r2 * (d[5] + r2 * (d[6] + r2 * d[7])));
+  const double radial =
+      (1 + r2 * (d[0] + r2 * (d[1] + r2 * d[4]))) / (1 + r2 * (d[5] + r2 * (d[6] + r2 * d[7])));
   const double xd = x * radial + 2 * d[2] * x * y + d[3] * (r2 + 2 * x * x);
   const double yd = y * radial + d[2] * (r2 + 2 * y * y) + 2 * d[3] * x * y;
   return {info.k[0] * xd + info.k[2], info.k[4] * yd + info.k[5]};
 }
 
-double rectified_pixel(const cv::Mat& in, const sensor_msgs::CameraInfo& info, double u, double v, int channel) {
+double rectified_pixel(const cv::Mat& in, const sensor_msgs::CameraInfo& info, double u, double v,
+                       int channel) {
   const cv::Point2d at = distorted_point(info, u, v);
   const double left = std::floor(at.x), top = std::floor(at.y);
   if (left < 0 || top < 0 || left + 1 >= in.cols || top + 1 >= in.rows) return std::nan("");

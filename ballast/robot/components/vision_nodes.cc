@@ -34,7 +34,8 @@ class Rectify : public Component {
       rectifier_ = std::make_unique<Rectifier>(info, scale_x_, scale_y_);
       known_ = info;
     }
-    auto result = blank_image(image.header, rectifier_->size().width, rectifier_->size().height, image.encoding);
+    auto result =
+        blank_image(image.header, rectifier_->size().width, rectifier_->size().height, image.encoding);
     cv::Mat out = view(result);
     operation.begin();
     rectifier_->apply(view(image), out, slot_);
@@ -96,7 +97,9 @@ class Resize : public Component {
 std::vector<ComponentType> vision_components() {
   const std::vector<std::string> scale{"slot", "scale_width", "scale_height"};
   return {
-      {"ballast::components::Rectify", "undistorts and rectifies an image (bilinear)", {"slot"},
+      {"ballast::components::Rectify",
+       "undistorts and rectifies an image (bilinear)",
+       {"slot"},
        [](ros::Node& node, const Json& params) { return std::make_unique<Rectify>(node, params, false); }},
       {"ballast::components::Resize", "resizes an image (bilinear) and its camera info", scale,
        [](ros::Node& node, const Json& params) { return std::make_unique<Resize>(node, params); }},

@@ -92,9 +92,10 @@ Analysis analyse(const std::vector<Sent>& sent, const std::vector<Received>& rec
   Analysis out;
   out.counts.sent = sent.size();
   if (options.key == KeyMode::order && sent.size() != received.size())
-    throw InvalidInput(fmt::format(
-        "keys by order need as many outputs as inputs, and there were {} of {}; with any loss the pairs are wrong",
-        received.size(), sent.size()));
+    throw InvalidInput(
+        fmt::format("keys by order need as many outputs as inputs, and there were {} of {}; with any loss "
+                    "the pairs are wrong",
+                    received.size(), sent.size()));
   std::unordered_map<std::int64_t, std::size_t> number;
   number.reserve(sent.size() * 2);
   for (std::size_t i = 0; i < sent.size(); ++i) number.emplace(sent[i].key, i);

@@ -1,8 +1,8 @@
 // From what was sent and what came back to counts that add up and latencies that mean something.
 //
-// Always: sent = received (unique) + lost. Duplicates, unmatched (a key that was never sent) and late ones (after
-// the drain) are counted apart. Two latencies are kept: from the actual send (the service's view) and from the
-// intended one (corrected: what a user with a fixed rate sees), which is the default headline.
+// Always: sent = received (unique) + lost. Duplicates, unmatched (a key that was never sent) and late ones
+// (after the drain) are counted apart. Two latencies are kept: from the actual send (the service's view) and
+// from the intended one (corrected: what a user with a fixed rate sees), which is the default headline.
 #pragma once
 
 #include <cstdint>
@@ -47,18 +47,18 @@ struct Counts {
 
 struct Analysis {
   Counts counts;
-  LatencySummary service, corrected;            ///< from actual and from intended send times
+  LatencySummary service, corrected;                   ///< from actual and from intended send times
   std::vector<std::int64_t> service_ns, corrected_ns;  ///< by number of the message; -1: lost
-  double send_rate_hz = 0, receive_rate_hz = 0;  ///< (n-1)/(last - first)
-  double compat_frame_rate_hz = 0;               ///< n/(last - first), as the public suite divides
-  double jitter_std_ms = 0;                      ///< of the time between arrivals
-  double jitter_p99_ms = 0;                      ///< of |time between arrivals - period|
+  double send_rate_hz = 0, receive_rate_hz = 0;        ///< (n-1)/(last - first)
+  double compat_frame_rate_hz = 0;                     ///< n/(last - first), as the public suite divides
+  double jitter_std_ms = 0;                            ///< of the time between arrivals
+  double jitter_p99_ms = 0;                            ///< of |time between arrivals - period|
   double compat_jitter_mean_ms = 0, compat_jitter_max_ms = 0, compat_jitter_min_ms = 0,
-         compat_jitter_std_ms = 0;               ///< |second difference of arrival|
-  double lateness_p99_ms = 0;                    ///< of the generator: actual - intended
-  double rate_error = 0;                         ///< of the generator, relative
+         compat_jitter_std_ms = 0;  ///< |second difference of arrival|
+  double lateness_p99_ms = 0;       ///< of the generator: actual - intended
+  double rate_error = 0;            ///< of the generator, relative
   double first_latency_ms = 0, last_latency_ms = 0, received_duration_ms = 0;
-  double latency_slope = 0;                      ///< Theil-Sen, ns of latency a ns of time: growth of a queue
+  double latency_slope = 0;  ///< Theil-Sen, ns of latency a ns of time: growth of a queue
   double deadline_miss_percent = 0;
 };
 
@@ -73,7 +73,8 @@ struct AnalysisOptions {
 Analysis analyse(const std::vector<Sent>& sent, const std::vector<Received>& received,
                  const AnalysisOptions& options = {});
 
-/// Median of the slopes between pairs of points (Theil, Sen); all pairs up to 300 points, else evenly chosen ones.
+/// Median of the slopes between pairs of points (Theil, Sen); all pairs up to 300 points, else evenly chosen
+/// ones.
 double theil_sen(const std::vector<double>& xs, const std::vector<double>& ys);
 
 Json to_json(const LatencySummary& summary);

@@ -44,7 +44,8 @@ void pause_ms(int milliseconds) {
 class BlackBox::Monitor {
  public:
   Monitor(ros::Context& context, const TopicSpec& spec)
-      : spec_(spec), subscription_(context, spec.topic, spec.type, spec.qos, [this](auto& in) { arrived(in); }) {}
+      : spec_(spec),
+        subscription_(context, spec.topic, spec.type, spec.qos, [this](auto& in) { arrived(in); }) {}
 
   void arm(std::size_t capacity, std::size_t keep) {
     const std::lock_guard lock(mutex_);
@@ -101,8 +102,8 @@ class BlackBox::Monitor {
     std::int64_t key = INT64_MIN;
     try {
       if (spec_.key.starts_with("user:")) {
-        const auto place =
-            ros::locate(ros::TypeLibrary::standard(), spec_.type, payload, std::string_view(spec_.key).substr(5));
+        const auto place = ros::locate(ros::TypeLibrary::standard(), spec_.type, payload,
+                                       std::string_view(spec_.key).substr(5));
         const std::size_t size = ros::wire_size(place.type.kind);
         std::uint64_t raw = 0;
         if (place.offset + size <= payload.size()) std::memcpy(&raw, payload.data() + place.offset, size);
@@ -138,7 +139,8 @@ std::vector<std::string> broken_rules(const Analysis& analysis, const ArrivalOpt
   if (std::abs(analysis.rate_error) > 0.01)
     broken.push_back(fmt::format("the send rate is off by {:.2f} %", 100 * analysis.rate_error));
   if (std::abs(realtime_step_ns) > 1'000'000)
-    broken.push_back(fmt::format("CLOCK_REALTIME stepped by {:.3f} ms", static_cast<double>(realtime_step_ns) * 1e-6));
+    broken.push_back(
+        fmt::format("CLOCK_REALTIME stepped by {:.3f} ms", static_cast<double>(realtime_step_ns) * 1e-6));
   if (resources.steal_percent > 2)
     broken.push_back(fmt::format("the hypervisor stole {:.1f} % of the CPU time", resources.steal_percent));
   if (analysis.service.count > 0 && analysis.service.min_ms < 0) broken.push_back("a latency is negative");
@@ -153,7 +155,8 @@ BlackBox::BlackBox(ros::Context& context, std::vector<Stream> streams, std::vect
   std::uint64_t bytes = 0;
   for (const auto& stream : streams_) {
     for (const auto& message : stream.messages) bytes += message.size();
-    if (stream.messages.empty()) throw InvalidInput(fmt::format("stream {} has no messages", stream.topic.topic));
+    if (stream.messages.empty())
+      throw InvalidInput(fmt::format("stream {} has no messages", stream.topic.topic));
     if (stream.once) continue;
     if (frames != 0 && stream.messages.size() != frames)
       throw InvalidInput(fmt::format("stream {} has {} messages, another {}: a frame group needs one of each",
@@ -166,8 +169,8 @@ BlackBox::BlackBox(ros::Context& context, std::vector<Stream> streams, std::vect
           stream.topic.topic, stream.topic.type));
   }
   if (bytes > free_memory() / 2)
-    throw Unavailable(fmt::format("the buffered messages take {} MiB, more than half of the free memory",
-                                  bytes >> 20));
+    throw Unavailable(
+        fmt::format("the buffered messages take {} MiB, more than half of the free memory", bytes >> 20));
   for (const auto& stream : streams_) {
     ros::QosProfile qos = stream.topic.qos;
     if (stream.once) qos = ros::QosProfile::transient_local(1);
@@ -187,7 +190,8 @@ void BlackBox::wait_ready(Sut& sut, std::chrono::milliseconds limit) {
   const auto ready = [&](const ros::Graph&) {
     ended = sut.ended();
     if (ended) return true;
-    return std::all_of(publishers_.begin(), publishers_.end(), [](const auto& p) { return p->matched() > 0; }) &&
+    return std::all_of(publishers_.begin(), publishers_.end(),
+                       [](const auto& p) { return p->matched() > 0; }) &&
            std::all_of(monitors_.begin(), monitors_.end(), [](const auto& m) { return m->matched() > 0; });
   };
   const bool good = cache_.wait_until(ready, limit);
@@ -269,7 +273,7 @@ Run BlackBox::run(const RunOptions& options, Sut& sut) {
 
   for (auto& monitor : monitors_) {
     const auto& key = monitor->spec().key;
-    AnalysisOptions analysis{.key = key == "order" ? KeyMode::order
+    AnalysisOptions analysis{.key = key == "order"   ? KeyMode::order
                                     : key == "stamp" ? KeyMode::stamp
                                                      : KeyMode::user,
                              .drain_end_ns = drain_end,
@@ -285,7 +289,8 @@ Run BlackBox::run(const RunOptions& options, Sut& sut) {
     if (run.received.back().empty()) {
       const auto& topic = monitor->spec();
       const auto why = ros::explain_mismatch(cache_.snapshot(), topic.topic, topic.type, topic.qos, true);
-      run.invalid.push_back(fmt::format("nothing was received on {}{}{}", topic.topic, why.empty() ? "" : ": ", why));
+      run.invalid.push_back(
+          fmt::format("nothing was received on {}{}{}", topic.topic, why.empty() ? "" : ": ", why));
     }
   }
   for (auto& rule : broken_rules(run.analyses[0], options.arrival, run.resources, step))

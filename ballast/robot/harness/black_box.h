@@ -22,8 +22,8 @@
 
 namespace ballast::robot {
 
-/// One input topic with its buffered messages. All streams of a test have as many; message k of all of them form
-/// a frame group, sent in the order of the streams with one stamp.
+/// One input topic with its buffered messages. All streams of a test have as many; message k of all of them
+/// form a frame group, sent in the order of the streams with one stamp.
 struct Stream {
   TopicSpec topic;
   std::vector<ros::Bytes> messages;
@@ -45,7 +45,7 @@ struct Run {
   std::vector<Analysis> analyses;  ///< one a monitor
   std::vector<Sent> sent;
   std::vector<std::vector<Received>> received;
-  std::vector<std::vector<ros::Bytes>> outputs;      ///< kept payloads, one list a monitor
+  std::vector<std::vector<ros::Bytes>> outputs;  ///< kept payloads, one list a monitor
   std::vector<std::vector<std::int64_t>> output_keys;
   ResourceUse resources;
   std::vector<std::string> invalid;  ///< the broken run rules; empty: valid

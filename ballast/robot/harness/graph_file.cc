@@ -15,7 +15,8 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& file, const YAML::Node& node, const std::string& problem,
                          const std::string& accepted = {}) {
-  throw InvalidInput::at(file, static_cast<std::uint64_t>(std::max(node.Mark().line, 0)) + 1, problem, accepted);
+  throw InvalidInput::at(file, static_cast<std::uint64_t>(std::max(node.Mark().line, 0)) + 1, problem,
+                         accepted);
 }
 
 void check_keys(const std::string& file, const YAML::Node& map, const std::set<std::string>& accepted) {
@@ -23,7 +24,8 @@ void check_keys(const std::string& file, const YAML::Node& map, const std::set<s
   for (const auto& item : map) {
     const auto key = item.first.as<std::string>();
     if (!accepted.contains(key))
-      refuse(file, item.first, fmt::format("unknown key '{}'", key), fmt::format("{}", fmt::join(accepted, ", ")));
+      refuse(file, item.first, fmt::format("unknown key '{}'", key),
+             fmt::format("{}", fmt::join(accepted, ", ")));
   }
 }
 
@@ -41,7 +43,8 @@ Json scalar(const YAML::Node& node) {
 Json to_json(const std::string& file, const YAML::Node& node, int depth = 0) {
   if (depth > 16) refuse(file, node, "parameters nested too deeply");
   switch (node.Type()) {
-    case YAML::NodeType::Scalar: return scalar(node);
+    case YAML::NodeType::Scalar:
+      return scalar(node);
     case YAML::NodeType::Sequence: {
       Json array = Json::array();
       for (const auto& item : node) array.push_back(to_json(file, item, depth + 1));
@@ -53,7 +56,8 @@ Json to_json(const std::string& file, const YAML::Node& node, int depth = 0) {
         object[item.first.as<std::string>()] = to_json(file, item.second, depth + 1);
       return object;
     }
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -82,7 +86,8 @@ NodeSpec node_spec(const std::string& file, const YAML::Node& node) {
   if (!spec.name.starts_with('/')) spec.name = "/" + spec.name;
   ros::check_full_name(spec.name);
   if (node["remap"])
-    for (const auto& item : node["remap"]) spec.remap[item.first.as<std::string>()] = item.second.as<std::string>();
+    for (const auto& item : node["remap"])
+      spec.remap[item.first.as<std::string>()] = item.second.as<std::string>();
   if (node["params"]) spec.params = to_json(file, node["params"]);
   if (node["priority"]) spec.priority = node["priority"].as<int>();
   return spec;
@@ -137,10 +142,11 @@ std::string to_yaml(const GraphSpec& graph) {
   if (!graph.command.empty()) text += fmt::format("command: {}\n", Json(graph.command).dump());
   if (!graph.nodes.empty()) text += "nodes:\n";
   for (const auto& node : graph.nodes)
-    text += fmt::format("  - {{name: {}, component: \"{}\", priority: {}, remap: {}, params: {}}}\n", node.name,
-                        node.component, node.priority, Json(node.remap).dump(), node.params.dump());
-  text += fmt::format("placement: {}\nexecutor: {}\n", graph.process_per_node ? "process-per-node" : "composed",
-                      graph.executor);
+    text +=
+        fmt::format("  - {{name: {}, component: \"{}\", priority: {}, remap: {}, params: {}}}\n", node.name,
+                    node.component, node.priority, Json(node.remap).dump(), node.params.dump());
+  text += fmt::format("placement: {}\nexecutor: {}\n",
+                      graph.process_per_node ? "process-per-node" : "composed", graph.executor);
   return text;
 }
 

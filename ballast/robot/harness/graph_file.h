@@ -1,5 +1,6 @@
-// A computational graph as a file: what goes in, what comes out, and either our components or the command line of
-// any ROS 2 system (README.md shows one). The same file starts the system under test and draws its picture.
+// A computational graph as a file: what goes in, what comes out, and either our components or the command
+// line of any ROS 2 system (README.md shows one). The same file starts the system under test and draws its
+// picture.
 #pragma once
 
 #include <map>

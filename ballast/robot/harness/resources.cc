@@ -43,8 +43,8 @@ ProcessUse single(pid_t pid) {
   if (fields.size() < 15) return use;
   // Fields are numbered from 3 (state) in proc(5).
   use.major_faults = std::strtoull(fields[9].c_str(), nullptr, 10);
-  use.cpu_s = ticks_to_seconds(std::strtod(fields[11].c_str(), nullptr) +
-                               std::strtod(fields[12].c_str(), nullptr));
+  use.cpu_s =
+      ticks_to_seconds(std::strtod(fields[11].c_str(), nullptr) + std::strtod(fields[12].c_str(), nullptr));
   const std::string status = slurp(folder + "status");
   use.resident_peak_kib = field(status, "VmHWM:");
   std::error_code ignored;

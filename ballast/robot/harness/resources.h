@@ -12,9 +12,9 @@
 namespace ballast::robot {
 
 struct ProcessUse {
-  double cpu_s = 0;                    ///< user + system
-  std::uint64_t resident_peak_kib = 0; ///< VmHWM
-  std::uint64_t proportional_kib = 0;  ///< PSS now; 0 when /proc does not tell
+  double cpu_s = 0;                     ///< user + system
+  std::uint64_t resident_peak_kib = 0;  ///< VmHWM
+  std::uint64_t proportional_kib = 0;   ///< PSS now; 0 when /proc does not tell
   std::uint64_t voluntary_switches = 0, involuntary_switches = 0, major_faults = 0;
 };
 

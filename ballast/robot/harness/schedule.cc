@@ -48,7 +48,8 @@ Schedule make_schedule(const ArrivalOptions& options, std::size_t count, std::ui
   if (!positive(options.rate_hz))
     throw InvalidInput("rate", fmt::format("{}", options.rate_hz), "more than 0 and at most 1000000 Hz");
   if (options.kind == Arrival::ramp && !positive(options.end_rate_hz))
-    throw InvalidInput("end rate", fmt::format("{}", options.end_rate_hz), "more than 0 and at most 1000000 Hz");
+    throw InvalidInput("end rate", fmt::format("{}", options.end_rate_hz),
+                       "more than 0 and at most 1000000 Hz");
   if (options.kind == Arrival::burst && options.burst_length < 1)
     throw InvalidInput("burst length", std::to_string(options.burst_length), "at least 1");
   Schedule schedule{{}, options.rate_hz};
@@ -59,7 +60,9 @@ Schedule make_schedule(const ArrivalOptions& options, std::size_t count, std::ui
   for (std::size_t i = 0; i < count; ++i) {
     // Each time is computed from i alone where it can be: no rounding error adds up.
     switch (options.kind) {
-      case Arrival::periodic: time = static_cast<double>(i) * period; break;
+      case Arrival::periodic:
+        time = static_cast<double>(i) * period;
+        break;
       case Arrival::poisson:
         if (i > 0) time += random.exponential() * period;
         break;

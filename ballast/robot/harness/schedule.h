@@ -59,8 +59,8 @@ struct Schedule {
 /// `count` send times. Throws InvalidInput for rates that are not positive and finite.
 Schedule make_schedule(const ArrivalOptions& options, std::size_t count, std::uint64_t seed);
 
-/// How frames of a buffer are repeated. looping: 0 1 2 0 1 2; sweeping: 0 1 2 2 1 0 0 1 2, so that consecutive
-/// frames stay similar.
+/// How frames of a buffer are repeated. looping: 0 1 2 0 1 2; sweeping: 0 1 2 2 1 0 0 1 2, so that
+/// consecutive frames stay similar.
 enum class Playback { looping, sweeping };
 Playback playback_from_string(const std::string& word);
 std::size_t frame_index(Playback mode, std::size_t message, std::size_t buffered);

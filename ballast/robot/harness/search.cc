@@ -37,7 +37,8 @@ Verdict judge_strict(const Probe& probe, const SearchOptions& options) {
   const double growth_ms = probe.slope * probe.duration_s * 1e3;
   const double allowed_ms = std::max(1e3 / probe.rate_hz, 0.1 * probe.median_ms);
   if (growth_ms > allowed_ms)
-    return {false, fmt::format("the queue grew by {:.2f} ms of latency (allowed {:.2f})", growth_ms, allowed_ms)};
+    return {false,
+            fmt::format("the queue grew by {:.2f} ms of latency (allowed {:.2f})", growth_ms, allowed_ms)};
   return {true, ""};
 }
 

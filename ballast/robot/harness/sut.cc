@@ -104,8 +104,8 @@ Sut Sut::graph(const GraphSpec& graph, std::uint32_t domain, const std::string& 
   if (!graph.command.empty()) return command(graph.command, domain, folder + "/system.log");
   const std::string file = folder + "/graph.yaml";
   write_file(file, to_yaml(graph));
-  std::vector<std::string> words{own_program(), "component-host", "--graph", file, "--domain",
-                                 std::to_string(domain)};
+  std::vector<std::string> words{own_program(), "component-host", "--graph",
+                                 file,          "--domain",       std::to_string(domain)};
   words.insert(words.end(), host_flags.begin(), host_flags.end());
   if (!graph.process_per_node) return command(words, domain, folder + "/host.log");
   Sut sut;
@@ -136,7 +136,8 @@ Sut::~Sut() {
 std::optional<std::string> Sut::ended() {
   for (std::size_t i = 0; i < pids_.size(); ++i) {
     siginfo_t info{};
-    if (::waitid(P_PID, static_cast<id_t>(pids_[i]), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+    if (::waitid(P_PID, static_cast<id_t>(pids_[i]), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        info.si_pid == 0)
       continue;
     const std::string how = info.si_code == CLD_EXITED ? fmt::format("exit code {}", info.si_status)
                                                        : fmt::format("signal {}", info.si_status);

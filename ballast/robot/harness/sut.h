@@ -15,8 +15,8 @@ class Sut {
  public:
   /// One child with this command line; ROS_DOMAIN_ID and the localhost range are set in its environment. Its
   /// standard output and error go to `log_file` (empty: discarded).
-  static Sut command(const std::vector<std::string>& words, std::uint32_t domain, const std::string& log_file = {},
-                     const std::vector<std::string>& environment = {});
+  static Sut command(const std::vector<std::string>& words, std::uint32_t domain,
+                     const std::string& log_file = {}, const std::vector<std::string>& environment = {});
   /// The graph's own command, or component hosts of this program for its nodes (one, or one a node).
   static Sut graph(const GraphSpec& graph, std::uint32_t domain, const std::string& folder,
                    const std::vector<std::string>& host_flags = {});
@@ -28,8 +28,8 @@ class Sut {
   ~Sut();
 
   const std::vector<pid_t>& pids() const { return pids_; }
-  /// What became of a child that has ended ("ballast-robot component-host ended with exit code 2: ..."), or nullopt
-  /// while all run.
+  /// What became of a child that has ended ("ballast-robot component-host ended with exit code 2: ..."), or
+  /// nullopt while all run.
   std::optional<std::string> ended();
   /// SIGTERM, then SIGKILL after a second.
   void stop();

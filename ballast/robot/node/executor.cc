@@ -222,22 +222,32 @@ ExecutorOptions ExecutorOptions::parse(const std::string& text) {
 
 std::string to_string(const ExecutorOptions& options) {
   switch (options.kind) {
-    case ExecutorKind::single: return "single";
-    case ExecutorKind::static_: return "static";
-    case ExecutorKind::multi: return fmt::format("multi({})", options.threads);
-    case ExecutorKind::prioritized: return "prioritized";
-    case ExecutorKind::events: return "events";
+    case ExecutorKind::single:
+      return "single";
+    case ExecutorKind::static_:
+      return "static";
+    case ExecutorKind::multi:
+      return fmt::format("multi({})", options.threads);
+    case ExecutorKind::prioritized:
+      return "prioritized";
+    case ExecutorKind::events:
+      return "events";
   }
   return "";
 }
 
 std::unique_ptr<Executor> Executor::make(const ExecutorOptions& options) {
   switch (options.kind) {
-    case ExecutorKind::single: return std::make_unique<SingleThreaded>(false);
-    case ExecutorKind::static_: return std::make_unique<SingleThreaded>(true);
-    case ExecutorKind::multi: return std::make_unique<MultiThreaded>(options.threads);
-    case ExecutorKind::prioritized: return std::make_unique<Prioritized>(options.realtime);
-    case ExecutorKind::events: return std::make_unique<Events>();
+    case ExecutorKind::single:
+      return std::make_unique<SingleThreaded>(false);
+    case ExecutorKind::static_:
+      return std::make_unique<SingleThreaded>(true);
+    case ExecutorKind::multi:
+      return std::make_unique<MultiThreaded>(options.threads);
+    case ExecutorKind::prioritized:
+      return std::make_unique<Prioritized>(options.realtime);
+    case ExecutorKind::events:
+      return std::make_unique<Events>();
   }
   return nullptr;
 }

@@ -3,8 +3,8 @@
 //   single       a wait-set rebuilt for every round; all that is ready runs in the order of declaration
 //   static       the same over a list fixed at the start of spin()
 //   multi(N)     N threads take ready callbacks whose group is free
-//   prioritized  one thread; after every callback the ready one of highest priority (SCHED_FIFO where allowed)
-//   events       one thread; callbacks run in the order in which their cause arrived
+//   prioritized  one thread; after every callback the ready one of highest priority (SCHED_FIFO where
+//   allowed) events       one thread; callbacks run in the order in which their cause arrived
 #pragma once
 
 #include <atomic>
@@ -23,8 +23,8 @@ enum class ExecutorKind { single, static_, multi, prioritized, events };
 
 struct ExecutorOptions {
   ExecutorKind kind = ExecutorKind::single;
-  int threads = 2;              ///< of multi
-  bool realtime = false;        ///< ask for SCHED_FIFO; refused quietly where the user may not
+  int threads = 2;        ///< of multi
+  bool realtime = false;  ///< ask for SCHED_FIFO; refused quietly where the user may not
 
   /// "single", "static", "multi(4)", "prioritized", "events". Throws InvalidInput.
   static ExecutorOptions parse(const std::string& text);

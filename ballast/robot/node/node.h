@@ -6,8 +6,8 @@
 //   node.subscribe<sensor_msgs::Image>("/image_raw", {}, [&](auto image) { out->publish(work(*image)); });
 //   process.spin();
 //
-// Within one Composition messages are handed over as shared pointers, never serialized; DDS carries them only to
-// other processes. What a callback costs is seen by the tracepoints of trace/points.h.
+// Within one Composition messages are handed over as shared pointers, never serialized; DDS carries them only
+// to other processes. What a callback costs is seen by the tracepoints of trace/points.h.
 #pragma once
 
 #include <atomic>
@@ -41,7 +41,8 @@ class IntraProcess {
   void add(const std::string& topic, std::type_index type, IntraReceiver& receiver);
   void remove(const std::string& topic, IntraReceiver& receiver);
   /// Hands the message to all receivers of this topic and type; returns how many there are.
-  std::size_t deliver(const std::string& topic, std::type_index type, const std::shared_ptr<const void>& message);
+  std::size_t deliver(const std::string& topic, std::type_index type,
+                      const std::shared_ptr<const void>& message);
 
  private:
   struct Entry {
@@ -85,8 +86,7 @@ class Publisher {
 
   void publish(std::shared_ptr<const Message> message) {
     trace::publish(this, message.get());
-    if (process_.intra_process())
-      process_.intra().deliver(raw_.topic(), typeid(Message), message);
+    if (process_.intra_process()) process_.intra().deliver(raw_.topic(), typeid(Message), message);
     if (raw_.matched() > 0) {
       Bytes bytes;
       serialize_into(*message, bytes);
@@ -240,8 +240,8 @@ class Node {
   std::shared_ptr<Subscription<Message>> subscribe(const std::string& topic_name, const QosProfile& qos,
                                                    typename Subscription<Message>::Callback callback,
                                                    CallbackGroup* group = nullptr) {
-    auto made = std::make_shared<Subscription<Message>>(process_, name_, topic(topic_name), qos,
-                                                        std::move(callback));
+    auto made =
+        std::make_shared<Subscription<Message>>(process_, name_, topic(topic_name), qos, std::move(callback));
     made->group = group ? group : &group_;
     made->priority = priority_;
     owned_.push_back(made);

@@ -9,8 +9,8 @@
 namespace ballast::trace {
 
 struct Event {
-  std::string name;            ///< "ros2:callback_start"
-  std::int64_t time_ns = 0;    ///< of the trace's clock
+  std::string name;          ///< "ros2:callback_start"
+  std::int64_t time_ns = 0;  ///< of the trace's clock
   std::uint64_t pid = 0, tid = 0;
   std::map<std::string, std::uint64_t> values;
   std::map<std::string, std::string> texts;
@@ -23,8 +23,8 @@ struct Event {
 };
 
 struct Trace {
-  std::vector<Event> events;      ///< in order of time
-  std::uint64_t discarded = 0;    ///< events that the buffers could not take; > 0 makes a run invalid
+  std::vector<Event> events;    ///< in order of time
+  std::uint64_t discarded = 0;  ///< events that the buffers could not take; > 0 makes a run invalid
 };
 
 /// The events of the internal backend since the last call; threads keep recording meanwhile.

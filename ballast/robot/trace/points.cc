@@ -125,7 +125,8 @@ std::uint64_t handle_of(std::string_view name) {
 Backend backend_from_string(const std::string& word) {
   cli::require_one_of("tracer", word, {"off", "internal", "lttng"});
   if (word == "lttng" && !has_lttng())
-    throw Unavailable("this program was built without LTTng-UST: use --tracer internal, or install liblttng-ust-dev");
+    throw Unavailable(
+        "this program was built without LTTng-UST: use --tracer internal, or install liblttng-ust-dev");
   return word == "off" ? Backend::off : word == "internal" ? Backend::internal : Backend::lttng;
 }
 

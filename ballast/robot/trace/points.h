@@ -1,9 +1,9 @@
-// Tracepoints: what happens inside a component, seen from outside without changing what it does. The names and
-// fields are those of ros2_tracing (provider `ros2`) and of the RobotPerf suite (`ros2_image_pipeline`,
+// Tracepoints: what happens inside a component, seen from outside without changing what it does. The names
+// and fields are those of ros2_tracing (provider `ros2`) and of the RobotPerf suite (`ros2_image_pipeline`,
 // `robotcore_control`, ...), so that tools for either read our traces.
 //
-// Backends: `off` (one branch a point), `internal` (a buffer a thread, no daemon), `lttng` (LTTng-UST, points_lttng.cc).
-// The switch is process-wide because a tracepoint is: a call site knows no session.
+// Backends: `off` (one branch a point), `internal` (a buffer a thread, no daemon), `lttng` (LTTng-UST,
+// points_lttng.cc). The switch is process-wide because a tracepoint is: a call site knows no session.
 #pragma once
 
 #include <atomic>
@@ -112,7 +112,8 @@ inline void session_marker(std::uint64_t value) {
 ///   Operation operation("image_proc_rectify", image.header.stamp);   // ..._cb_init
 ///   operation.begin();                                               // ..._init
 ///   compute();
-///   operation.end();                                                 // ..._fini; the destructor: ..._cb_fini
+///   operation.end();                                                 // ..._fini; the destructor:
+///   ..._cb_fini
 class Operation {
  public:
   template <typename Stamp>

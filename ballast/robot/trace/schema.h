@@ -10,9 +10,9 @@ namespace ballast::trace {
 
 struct PointSchema {
   Point point;
-  const char* name;                        ///< "ros2:callback_start"; operations: the suffix "_cb_init"
-  std::vector<const char*> values;         ///< integer fields
-  std::vector<const char*> texts;          ///< string fields
+  const char* name;                 ///< "ros2:callback_start"; operations: the suffix "_cb_init"
+  std::vector<const char*> values;  ///< integer fields
+  std::vector<const char*> texts;   ///< string fields
 };
 
 const PointSchema& schema_of(Point point);

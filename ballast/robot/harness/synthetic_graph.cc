@@ -1,0 +1,52 @@
+#include "ballast/robot/harness/synthetic_graph.h"
+
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "ballast/base/errors.h"
+
+namespace ballast::robot {
+namespace {
+
+TopicSpec image_topic(const std::string& name) {
+  return {.topic = name, .type = "sensor_msgs/msg/Image", .qos = ros::QosProfile{}.with_depth(1000)};
+}
+
+}  // namespace
+
+GraphSpec synthetic_graph(const Json& params) {
+  GraphSpec graph;
+  graph.id = "synthetic";
+  graph.inputs = {image_topic("/in")};
+  graph.outputs = {image_topic("/out")};
+  graph.nodes = {{.name = "/synthetic",
+                  .component = "ballast::components::Synthetic",
+                  .remap = {{"in", "/in"}, {"out", "/out"}},
+                  .params = params}};
+  return graph;
+}
+
+std::vector<Stream> synthetic_streams(std::size_t bytes) {
+  sensor_msgs::Image image;
+  image.header.frame_id = "synthetic";
+  image.encoding = "mono8";
+  image.width = static_cast<std::uint32_t>(bytes);
+  image.height = 1;
+  image.step = image.width;
+  image.data.assign(bytes, 7);
+  return {{.topic = image_topic("/in"), .messages = {ros::serialize(image)}}};
+}
+
+TemporaryFolder::TemporaryFolder() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "ballast-robot-XXXXXX").string();
+  if (!::mkdtemp(pattern.data())) throw Unavailable::from_errno(pattern, "cannot be made");
+  path_ = pattern;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace ballast::robot
