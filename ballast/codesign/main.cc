@@ -1,0 +1,12 @@
+#include "ballast/codesign/verbs.h"
+
+int main(int argc, char** argv) {
+  ballast::cli::Program program("codesign",
+                                "networks and their mapping for NPU and compute-in-memory devices");
+  ballast::codesign::add_estimate(program);
+  ballast::codesign::add_map(program);
+  ballast::codesign::add_sweep(program);
+  ballast::codesign::add_bench(program);
+  ballast::codesign::add_tour(program);
+  return program.main(argc, argv);
+}

@@ -1,0 +1,16 @@
+# Writes preset_texts.h: every shipped device description as a string, so that an installed program needs no files.
+set(text "// Made from presets/*.yaml.\n#pragma once\n\nnamespace ballast::codesign {\n\nstruct PresetText {\n  const char* name;\n  const char* text;\n};\n\ninline constexpr PresetText kPresetTexts[] = {\n")
+foreach(entry "xr22;npu-only;0" "xr22;xr22-x1;1" "xr22;xr22-x2;2" "xr22;xr22-x4;4" "xr22;xr22-x8;8" "xr22;xr22-x16;16"
+              "u55;u55-32;32" "u55;u55-64;64" "u55;u55-128;128" "u55;u55-256;256")
+  list(GET entry 0 file)
+  list(GET entry 1 name)
+  list(GET entry 2 count)
+  file(READ ${CMAKE_CURRENT_LIST_DIR}/${file}.yaml yaml)
+  string(REPLACE "@COUNT@" "${count}" yaml "${yaml}")
+  if(name STREQUAL "npu-only")
+    string(REPLACE "name: xr22-x0" "name: npu-only" yaml "${yaml}")
+  endif()
+  string(APPEND text "    {\"${name}\", R\"yaml(${yaml})yaml\"},\n")
+endforeach()
+string(APPEND text "};\n\n}  // namespace ballast::codesign\n")
+file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/made/ballast/codesign/preset_texts.h CONTENT "${text}")
