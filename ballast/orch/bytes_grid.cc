@@ -52,8 +52,7 @@ void grid_suite(const cli::Common& common) {
                                     .item_bytes = cell.item_bytes,
                                     .machines = cell.machines,
                                     .tasks = cell.tasks,
-                                    .keys = 1'000'000,
-                                    .rank_order = true},
+                                    .keys = 1'000'000},
                                    methods, {}, common.seed);
     std::vector<std::string> row{fmt::format("{}", cell.theta), fmt::format("{}", cell.item_bytes),
                                  fmt::format("{}", cell.machines)};

@@ -30,7 +30,7 @@ class SortMethod {
   }
 
  private:
-  static constexpr std::size_t kSamples = 64;  ///< of each machine
+  static constexpr std::size_t kSamples = 4096;  ///< of all machines together
   using Place = std::pair<Key, TaskId>;
 
   struct Sample {
@@ -38,32 +38,52 @@ class SortMethod {
     double weight;
   };
 
-  // Each machine tells machine 0 where its tasks lie and what they weigh; machine 0 cuts and tells all.
+  // Each machine tells machine 0 where its tasks lie (regular samples) and which keys of a thinned key space
+  // it has: thinning by hash is the same on all machines, so that a key counts once however many ask for it.
+  // Machine 0 cuts and tells all.
   void choose_splitters() {
-    BundleOutbox<1> out(me_);
-    const std::size_t n = order_.size(), samples = std::min(n, kSamples);
+    const std::size_t n = order_.size();
+    const std::size_t each = std::max<std::size_t>(16, kSamples / static_cast<std::size_t>(me_.machines()));
+    const std::size_t samples = std::min(n, each);
+    std::uint64_t distinct = 0;
+    for (std::size_t i = 0; i < n; ++i) distinct += starts_group(i);
+    const std::uint64_t most = me_.allreduce(distinct, [](auto a, auto b) { return std::max(a, b); });
+    const std::uint64_t thinning = std::max<std::uint64_t>(1, most / each);
+
+    BundleOutbox<2> out(me_);
+    const auto put = [&](std::size_t section, std::size_t i, float weight) {
+      Buffer& buffer = out.record(0, section);
+      const std::size_t before = buffer.size();
+      Wire<Key>::put(buffer, stage_.batch.key(order_[i]));
+      if (section == 0) {
+        buffer.put(stage_.id_of(order_[i]));
+        buffer.put(weight);
+      }
+      if (!stage_.is_me(0)) stage_.counters.request_bytes += buffer.size() - before;
+    };
     for (std::size_t s = 0; s < samples; ++s) {
       const std::size_t from = n * s / samples, to = n * (s + 1) / samples;
-      std::uint32_t distinct = 0;
-      for (std::size_t i = from; i < to; ++i)
-        distinct += i == 0 || stage_.batch.key(order_[i]) != stage_.batch.key(order_[i - 1]);
-      Buffer& buffer = out.record(0, 0);
-      const std::size_t before = buffer.size();
-      Wire<Key>::put(buffer, stage_.batch.key(order_[to - 1]));
-      buffer.put(stage_.id_of(order_[to - 1]));
-      buffer.put(static_cast<float>(static_cast<double>(to - from) * (sizes_.task + sizes_.reply) +
-                                    distinct * sizes_.item));
-      if (!stage_.is_me(0)) stage_.counters.request_bytes += buffer.size() - before;
+      put(0, to - 1, static_cast<float>(static_cast<double>(to - from) * (sizes_.task + sizes_.reply)));
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      if (starts_group(i) && hash_key(stage_.batch.key(order_[i]), 0x7468696eull) % thinning == 0)
+        put(1, i, 0);
     }
     stage_.counters.header_bytes += out.header_bytes();
     std::vector<Sample> all;
     {
       const cluster::Inbox in = out.exchange();
-      read_bundles<1>(in, [&](int, std::size_t, Reader& reader) {
+      std::vector<Key> keys;
+      read_bundles<2>(in, [&](int, std::size_t section, Reader& reader) {
         Key key = Wire<Key>::get(reader);
+        if (section == 1) return keys.push_back(std::move(key));
         const auto id = reader.get<TaskId>();
         all.push_back({{std::move(key), id}, reader.get<float>()});
       });
+      std::sort(keys.begin(), keys.end());
+      keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+      for (auto& key : keys)
+        all.push_back({{std::move(key), 0}, static_cast<double>(thinning) * sizes_.item});
     }
     BundleOutbox<1> cuts(me_);
     if (stage_.is_me(0)) {
@@ -93,6 +113,10 @@ class SortMethod {
       Key key = Wire<Key>::get(reader);
       splitters_.emplace_back(std::move(key), reader.get<TaskId>());
     });
+  }
+
+  bool starts_group(std::size_t i) const {
+    return i == 0 || stage_.batch.key(order_[i]) != stage_.batch.key(order_[i - 1]);
   }
 
   void send_tasks() {
