@@ -10,8 +10,8 @@
 namespace ballast::cluster {
 namespace {
 
-std::unique_ptr<Transport> make_transport(const Options& options) {
-  cli::require_one_of("--transport", options.transport, {"threads", "mpi"});
+std::unique_ptr<Transport> make_bare_transport(const Options& options) {
+  cli::require_one_of("--transport", options.transport, {"threads", "mpi", "shaped"});
   if (options.transport == "mpi") {
     if (options.machines_per_rank < 1 || options.machines_per_rank > 4096)
       throw InvalidInput("--machines-per-rank", std::to_string(options.machines_per_rank), "1 to 4096");
@@ -25,6 +25,13 @@ std::unique_ptr<Transport> make_transport(const Options& options) {
   if (options.machines < 1 || options.machines > 4096)
     throw InvalidInput("--machines", std::to_string(options.machines), "1 to 4096");
   return make_thread_transport(options.machines, options.stage_timeout_s);
+}
+
+std::unique_ptr<Transport> make_transport(const Options& options) {
+  auto transport = make_bare_transport(options);
+  if (options.transport != "shaped" && options.net.empty()) return transport;
+  return make_shaped_transport(std::move(transport),
+                               find_profile(options.net.empty() ? "slow" : options.net));
 }
 
 std::string reason_of(const std::exception_ptr& error) {
@@ -83,7 +90,7 @@ void Cluster::run(const std::function<void(Machine&)>& body) {
   const bool all_here = transport_->local_machines() == machines();
   transport_->run([&](int id) {
     MachineSettings settings{.seed = options_.seed,
-                             .checksum = options_.checksum.value_or(options_.transport != "threads" ||
+                             .checksum = options_.checksum.value_or(options_.transport == "mpi" ||
                                                                     !options_.faults.faults.empty()),
                              .inbox_limit_bytes = options_.inbox_limit_bytes,
                              .faults = {}};

@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "ballast/cluster/account.h"
+#include "ballast/cluster/checkpoint.h"
+#include "ballast/cluster/cost_model.h"
 #include "ballast/cluster/fault.h"
 #include "ballast/cluster/machine.h"
 #include "ballast/cluster/message.h"
@@ -26,7 +28,8 @@ namespace ballast::cluster {
 
 struct Options {
   int machines = 4;                   ///< P; under MPI 0 or ranks x machines_per_rank
-  std::string transport = "threads";  ///< threads, mpi, shaped
+  std::string transport = "threads";  ///< threads, mpi; shaped: threads on an emulated network
+  std::string net = {};  ///< a profile (cost_model.h) that any transport is slowed to; empty: none
   int machines_per_rank = 1;
   std::uint64_t seed = 1;
   double stage_timeout_s = 60;          ///< how long an exchange waits for a machine before it gives up

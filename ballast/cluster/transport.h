@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ballast/base/errors.h"
+#include "ballast/cluster/cost_model.h"
 #include "ballast/cluster/message.h"
 
 namespace ballast::cluster {
@@ -63,6 +64,9 @@ class Transport {
 /// P machines as threads of this process. `timeout_s`: how long an exchange waits for a machine before it is
 /// given up.
 std::unique_ptr<Transport> make_thread_transport(int machines, double timeout_s);
+
+/// Any transport, slowed to a profile's bandwidth, cost of a message and latency by really waiting.
+std::unique_ptr<Transport> make_shaped_transport(std::unique_ptr<Transport> inner, const Profile& link);
 
 /// The ranks of the MPI job that this process belongs to, `machines_per_rank` machines in each. Throws
 /// Unavailable when Ballast was built without MPI.
