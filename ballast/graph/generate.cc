@@ -40,8 +40,8 @@ double weight_at(std::uint64_t seed, std::uint64_t i) {
 }  // namespace
 
 const std::vector<std::string>& generator_kinds() {
-  static const std::vector<std::string> kinds{"kron", "uniform", "road", "grid",    "ba",
-                                              "hub",  "star",    "path", "complete"};
+  static const std::vector<std::string> kinds{"kron", "uniform", "road", "grid", "ba",
+                                              "hub",  "zipf",    "star", "path", "complete"};
   return kinds;
 }
 
@@ -77,6 +77,7 @@ Generator::Generator(const GenerateOptions& options)
       vertices_ = size;
       if (kind_ == Kind::kron && options.size > 0) throw InvalidInput("kron takes --scale, not --size");
       candidates_ = vertices_ * options.degree;
+      if (kind_ == Kind::zipf) zipf_.emplace(vertices_, options.skew);
       break;
   }
   if (vertices_ > kMaxVertices)
@@ -154,6 +155,14 @@ bool Generator::edge(std::uint64_t i, Edge& edge, double& weight) const {
       const std::uint64_t sources = words[2] < 0x80000000u ? std::min(options_.hubs, vertices_) : vertices_;
       edge = {static_cast<VertexId>(std::uint64_t{words[0]} * sources >> 32),
               static_cast<VertexId>(std::uint64_t{words[1]} * vertices_ >> 32)};
+      break;
+    }
+    case Kind::zipf: {
+      // Ranks are scattered over 2^scale ids; with another --size the low ids are the hubs.
+      std::uint64_t source = zipf_->at(options_.seed, kEndsStream, i);
+      if (vertices_ == permutation_.size()) source = permuted(source);
+      edge = {static_cast<VertexId>(source),
+              static_cast<VertexId>(scaled(draw(options_.seed, i, kPlaceStream), vertices_))};
       break;
     }
     case Kind::star:

@@ -15,14 +15,17 @@
 //   generation of
 //             scale-free graphs", IPL 2016)
 //   hub       `hubs` vertices are the source of half of the edges
+//   zipf      sources by Zipf's law of exponent `skew` over scattered ids, targets uniform
 //   star, path, complete
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ballast/data/permutation.h"
+#include "ballast/data/zipf.h"
 #include "ballast/graph/graph.h"
 
 namespace ballast::graph {
@@ -34,6 +37,7 @@ struct GenerateOptions {
       0;  ///< vertices (star, path, complete) or side (road, grid); 0: 2^scale or 2^(scale/2)
   std::uint64_t degree = 16;  ///< edges a vertex (kron, uniform, ba, hub)
   std::uint64_t hubs = 16;
+  double skew = 1.0;  ///< zipf: the exponent
   std::uint64_t seed = 1;
   bool permute = true;    ///< kron: hide that low ids are hubs
   bool weighted = false;  ///< integers 1..255, uniform (road: lengths)
@@ -63,11 +67,12 @@ class Generator {
   bool grid(std::uint64_t i, Edge& edge, double& weight) const;
   VertexId permuted(std::uint64_t v) const;
 
-  enum class Kind { kron, uniform, road, grid, ba, hub, star, path, complete };
+  enum class Kind { kron, uniform, road, grid, ba, hub, zipf, star, path, complete };
   GenerateOptions options_;
   data::Permutation permutation_;
   Kind kind_;
   std::uint64_t vertices_ = 0, candidates_ = 0, side_ = 0;
+  std::optional<data::Zipf> zipf_;
 };
 
 /// Reads "kron:16", "kron:16:8" (degree), "road:512" (side), "star:1000": the short form that verbs accept in

@@ -13,6 +13,7 @@
 #include "ballast/graph/dist/edge_source.h"
 #include "ballast/graph/dist/options.h"
 #include "ballast/graph/result.h"
+#include "ballast/orch/options.h"
 
 namespace ballast::graph {
 
@@ -27,6 +28,8 @@ struct Job {
   DistOptions engine = {};
   cluster::Options cluster = {};
   AlgorithmOptions parameters = {};
+  /// Rounds as orchestration stages of this method (bfs, cc, pr) in place of the engine's replayed routes.
+  std::optional<orch::Options> stages = {};
 };
 
 struct JobReport {
@@ -40,6 +43,8 @@ struct JobReport {
   std::uint64_t busiest_bytes = 0;   ///< counted: bytes of the busiest machine in the algorithm
   std::uint64_t total_bytes = 0;     ///< counted: all machines, sent, in the algorithm
   std::uint64_t supersteps = 0;      ///< of the algorithm
+  std::uint64_t stage_tasks = 0;     ///< with stages: tasks run
+  double stage_imbalance = 0;        ///< with stages: worst round, tasks of the busiest machine over the mean
   std::vector<cluster::Account> accounts;
   bool is_first = true;
 

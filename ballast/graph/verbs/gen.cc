@@ -22,7 +22,7 @@ void add_gen(cli::Program& program) {
                            {"ballast graph gen kron --scale 16 -o kron16.bgr",
                             "ballast graph gen road --size 512 --weights -o road.wel"});
   verb->add_option("KIND", options->graph.kind,
-                   "kron (= rmat), uniform, road, grid, ba, hub, star, path, complete")
+                   "kron (= rmat), uniform, road, grid, ba, hub, zipf, star, path, complete")
       ->required();
   verb->add_option("--scale", options->graph.scale, "log2 of the vertices")->capture_default_str();
   verb->add_option("--size", options->graph.size,
@@ -30,6 +30,7 @@ void add_gen(cli::Program& program) {
   verb->add_option("--degree", options->graph.degree, "edges a vertex")->capture_default_str();
   verb->add_option("--hubs", options->graph.hubs, "hub: vertices that own half of the edges")
       ->capture_default_str();
+  verb->add_option("--skew", options->graph.skew, "zipf: exponent of the sources")->capture_default_str();
   verb->add_flag("--weights", options->graph.weighted, "integer weights 1..255 (road: lengths)");
   verb->add_flag("--directed", options->graph.directed, "edges have a direction");
   verb->add_flag("!--no-permute", options->graph.permute, "kron: leave the hubs at the low ids");

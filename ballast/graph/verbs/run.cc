@@ -19,7 +19,7 @@ struct RunVerb {
   std::uint64_t source = 0;
   bool source_given = false;
   RankOptions rank;
-  std::string variant = "ldbc", output, account_file;
+  std::string variant = "ldbc", output, account_file, stages, stage_fanout = "flat";
   bool verify = false;
 };
 
@@ -78,6 +78,9 @@ void run_verb(const RunVerb& options, const cli::Common& common) {
   if (rooted && list.vertices == 0)
     throw InvalidInput(fmt::format("{}: the graph has no vertex to start from", options.input.graph));
   if (rooted) job.parameters.source = source_vertex(options, list);
+  if (!options.stages.empty())
+    job.stages =
+        orch::Options{.method = orch::method_from_string(options.stages), .fanout = options.stage_fanout};
   const JobReport report = run_job(*source_of(list), job);
   if (!report.is_first) return;
 
@@ -87,19 +90,26 @@ void run_verb(const RunVerb& options, const cli::Common& common) {
             {"edges", list.edges.size()},
             {"machines", report.accounts.size()},
             {"transport", options.machines.cluster.transport},
-            {"partition", options.engine.partition}};
+            {"engine", options.stages.empty() ? options.engine.partition : "stages:" + options.stages}};
   if (rooted) json["source"] = list.name(job.parameters.source);
   json.update(report.to_json());
   Table table(fmt::format("{} on {}: {}", options.algorithm, options.input.graph, summary_of(report.result)),
               {"figure", "value", "basis"});
   table.row({"machines", std::to_string(report.accounts.size()), "counted"});
-  table.row(
-      {"edges of the fullest machine / mean", fmt::format("{:.3f}", report.layout.edge_balance), "counted"});
-  table.row({"copies of a vertex", fmt::format("{:.3f}", report.layout.replication), "counted"});
-  table.row({"rounds (dense)", fmt::format("{} ({})", report.counts.rounds, report.counts.dense_rounds),
-             "counted"});
+  if (job.stages) {
+    table.row({"tasks, as stages of " + options.stages, std::to_string(report.stage_tasks), "counted"});
+    table.row(
+        {"tasks of the busiest machine / mean", fmt::format("{:.3f}", report.stage_imbalance), "counted"});
+    table.row({"rounds", std::to_string(report.counts.rounds), "counted"});
+  } else {
+    table.row({"edges of the fullest machine / mean", fmt::format("{:.3f}", report.layout.edge_balance),
+               "counted"});
+    table.row({"copies of a vertex", fmt::format("{:.3f}", report.layout.replication), "counted"});
+    table.row({"rounds (dense)", fmt::format("{} ({})", report.counts.rounds, report.counts.dense_rounds),
+               "counted"});
+    table.row({"edges visited", std::to_string(report.counts.edges_visited), "counted"});
+  }
   table.row({"supersteps", std::to_string(report.supersteps), "counted"});
-  table.row({"edges visited", std::to_string(report.counts.edges_visited), "counted"});
   table.row({"bytes of the busiest machine", to_string(Bytes{report.busiest_bytes}), "counted"});
   table.row({"bytes of all machines", to_string(Bytes{report.total_bytes}), "counted"});
   table.row({"ingestion", format_seconds(report.ingest_s), "measured"});
@@ -142,6 +152,7 @@ void add_run(cli::Program& program) {
       program.verb("run", "run an algorithm on a graph over P machines",
                    {"ballast graph run bfs collection:pgp-strong-2009 --machines 8 --verify",
                     "ballast graph run pr kron:16 --partition oec -o ranks.txt",
+                    "ballast graph run pr kron:14 --machines 16 --stages td-orch",
                     "mpirun -n 2 ballast graph run cc kron:16 --transport mpi --machines-per-rank 2"});
   verb->add_option("ALGORITHM", options->algorithm, "bfs, cc or pr")->required();
   add_input(verb.app(), options->input);
@@ -157,6 +168,11 @@ void add_run(cli::Program& program) {
   verb->add_option("-o,--output", options->output, "write `vertex value` lines");
   verb->add_option("--account", options->account_file,
                    "write bytes and times of every machine and superstep as CSV");
+  verb->add_option(
+      "--stages", options->stages,
+      "run rounds as orchestration stages: td-orch, push, pull, pull-dedup, sort, hot-replicate");
+  verb->add_option("--stage-fanout", options->stage_fanout, "of the stages' forest: flat, theory or a number")
+      ->capture_default_str();
   add_machines(verb.app(), options->machines);
   add_engine(verb.app(), options->engine);
   verb.run([options, source](const cli::Common& common) {

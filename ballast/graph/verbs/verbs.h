@@ -7,6 +7,7 @@ namespace ballast::graph {
 void add_gen(cli::Program& program);
 void add_convert(cli::Program& program);
 void add_info(cli::Program& program);
+void add_tour(cli::Program& program);
 void add_run(cli::Program& program);
 void add_validate(cli::Program& program);
 }  // namespace ballast::graph
