@@ -81,7 +81,13 @@ at::Tensor rows_to_pairs(const at::Tensor& weight, std::int64_t heads) {
 }
 
 GgufModel::GgufModel(const std::string& path, const GgufOptions& options)
-    : file_(path), vocabulary_(path, {.vocabulary_only = true}), config_(read_config(file_, options)) {}
+    : file_(path), vocabulary_(path, {.vocabulary_only = true}), config_(read_config(file_, options)) {
+  const std::int64_t all = file_.integer("llama.block_count");
+  for (std::int64_t block = 0; block < config_.blocks; ++block) {
+    const bool front = block < (config_.blocks + 1) / 2;
+    kept_.push_back(front ? block : all - config_.blocks + block);
+  }
+}
 
 std::shared_ptr<model::Decoder> GgufModel::load() const {
   const at::NoGradGuard no_grad;
@@ -91,13 +97,14 @@ std::shared_ptr<model::Decoder> GgufModel::load() const {
   fill(file_, "output_norm.weight", decoder->output_norm->weight);
   for (std::int64_t block = 0; block < config_.blocks; ++block) {
     model::DecoderBlock& part = decoder->blocks[static_cast<std::size_t>(block)];
-    fill(file_, block_name(block, "attn_norm"), part->attn_norm->weight);
-    fill(file_, block_name(block, "ffn_norm"), part->ffn_norm->weight);
+    const std::int64_t stored = kept_[static_cast<std::size_t>(block)];
+    fill(file_, block_name(stored, "attn_norm"), part->attn_norm->weight);
+    fill(file_, block_name(stored, "ffn_norm"), part->ffn_norm->weight);
     for (const model::NamedLinear& linear : decoder->linears(block)) {
       const std::int64_t heads = linear.name == "attn_q"   ? config_.heads
                                  : linear.name == "attn_k" ? config_.kv_heads
                                                            : 0;
-      fill(file_, block_name(block, linear.name), linear.layer->weight, heads);
+      fill(file_, block_name(stored, linear.name), linear.layer->weight, heads);
     }
   }
   return decoder;

@@ -21,7 +21,9 @@
 namespace ballast::tune {
 
 struct GgufOptions {
-  std::int64_t keep_blocks = 0;  ///< only the first so many blocks; 0: all
+  /// Keeps so many blocks, the first half of them from the front and the rest from the back (the middle of a
+  /// deep model is the part that it misses least); 0: all.
+  std::int64_t keep_blocks = 0;
 };
 
 class GgufModel {
@@ -42,6 +44,7 @@ class GgufModel {
   llama::Gguf file_;
   llama::Model vocabulary_;
   model::DecoderConfig config_;
+  std::vector<std::int64_t> kept_;  // the file's number of each block
 };
 
 /// Rows [heads × size, in] from interleaved pairs (GGUF) to halves (ours), and back.

@@ -12,15 +12,25 @@
 namespace ballast::tune {
 namespace {
 
+// A gradient with what every iteration needs of it.
+struct Target {
+  explicit Target(const at::Tensor& gradient)
+      : g(gradient.contiguous()),
+        transposed(gradient.t().contiguous()),
+        norm(gradient.norm().item<double>()) {}
+  at::Tensor g, transposed;
+  double norm;
+};
+
 // What one gradient contributes; `weight` is 1 / number of gradients.
-double add_gradient(const ProjectorPair& pair, const at::Tensor& g, double weight, FitGradient& sum) {
-  const at::Tensor gq = pair.q.gather(g.t()).t().contiguous();  // GQ, [m, d]
-  const at::Tensor gp = pair.p.gather(g).t().contiguous();      // GᵀP, [n, d]
-  const at::Tensor s = pair.p.gather(gq);                       // S = PᵀGQ
+double add_gradient(const ProjectorPair& pair, const Target& target, double weight, FitGradient& sum) {
+  const double norm = target.norm;
+  const at::Tensor gq = pair.q.gather(target.transposed).t().contiguous();  // GQ, [m, d]
+  const at::Tensor gp = pair.p.gather(target.g).t().contiguous();           // GᵀP, [n, d]
+  const at::Tensor s = pair.p.gather(gq);                                   // S = PᵀGQ
   const at::Tensor pp = pair.p.gram(pair.p), qq = pair.q.gram(pair.q);
   const at::Tensor sqq = s.matmul(qq), pps = pp.matmul(s);
   const at::Tensor h = pp.matmul(sqq) - s;  // PᵀEQ
-  const double norm = g.norm().item<double>();
   // ⟨PᵀP·S·QᵀQ, S⟩ − 2‖S‖² = ⟨PᵀEQ − S, S⟩
   const double squared = ((h - s) * s).sum(torch::kFloat64).item<double>() + norm * norm;
   const double error = std::sqrt(std::max(squared, 0.0));
@@ -45,6 +55,13 @@ void add_regulariser(const at::Tensor& values, const FitOptions& options, at::Te
   } else if (const double norm = values.norm().item<double>(); norm > 0) {
     gradient.add_(values, options.beta / norm);
   }
+}
+
+FitGradient total(const ProjectorPair& pair, const std::vector<Target>& targets) {
+  FitGradient sum{0, at::zeros_like(pair.p.values()), at::zeros_like(pair.q.values())};
+  for (const Target& target : targets)
+    add_gradient(pair, target, 1.0 / static_cast<double>(targets.size()), sum);
+  return sum;
 }
 
 class ValueAdam {
@@ -79,10 +96,7 @@ std::string to_string(FitStop why) {
 
 FitGradient fit_gradient(const ProjectorPair& pair, const std::vector<at::Tensor>& gradients) {
   torch::NoGradGuard no_grad;
-  FitGradient sum{0, at::zeros_like(pair.p.values()), at::zeros_like(pair.q.values())};
-  for (const at::Tensor& g : gradients)
-    add_gradient(pair, g, 1.0 / static_cast<double>(gradients.size()), sum);
-  return sum;
+  return total(pair, {gradients.begin(), gradients.end()});
 }
 
 FitReport fit(ProjectorPair& pair, const std::vector<at::Tensor>& given, const FitOptions& options) {
@@ -91,9 +105,9 @@ FitReport fit(ProjectorPair& pair, const std::vector<at::Tensor>& given, const F
   const auto seconds = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  std::vector<at::Tensor> gradients;
+  std::vector<Target> gradients;
   for (const at::Tensor& g : given) {
-    if (g.norm().item<double>() > 0) gradients.push_back(g);
+    if (Target target(g); target.norm > 0) gradients.push_back(std::move(target));
   }
   FitReport report;
   if (gradients.empty()) {
@@ -106,7 +120,7 @@ FitReport fit(ProjectorPair& pair, const std::vector<at::Tensor>& given, const F
   double best = INFINITY;
   for (int t = 1;; ++t) {
     cli::stop_if_interrupted();
-    FitGradient gradient = fit_gradient(trial, gradients);
+    FitGradient gradient = total(trial, gradients);
     if (t == 1) report.bias_before = gradient.loss;
     if (gradient.loss < best) {
       best = gradient.loss;

@@ -1,0 +1,112 @@
+// One training run as a value: what `ballast tune run` does once and `bench` does for several methods under
+// the same model, text, seed and limits.
+//
+//   Workload workload = load_workload({.model = "smollm2", .keep_blocks = 8, .text =
+//   "/usr/share/common-licenses"}); Limits limits = match_limits(workload, {.regime = "laptop"}); RunResult
+//   result = run_method(workload, limits, {.method = "lsp", .rate = 1e-4, .seconds = 20});
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ballast/tune/corpus.h"
+#include "ballast/tune/gguf_model.h"
+#include "ballast/tune/trainer.h"
+
+namespace ballast::tune {
+
+struct WorkloadOptions {
+  /// "smollm2" (the shipped GGUF), a path ending in .gguf, or "mini" / "tiny" (random weights, bytes as
+  /// tokens).
+  std::string model = "smollm2";
+  std::int64_t keep_blocks = 0;
+  std::string text = "/usr/share/common-licenses";  ///< a file or a folder of text files
+  std::int64_t rows = 4;                            ///< sequences of a batch
+  std::int64_t window = 128;                        ///< tokens of a sequence
+  std::int64_t calibration = 8;                     ///< sequences held aside to fit projectors
+  bool checkpointing = false;
+  std::uint64_t seed = 1;
+};
+
+struct Workload {
+  WorkloadOptions options;
+  std::shared_ptr<GgufModel> gguf;  ///< null for random models
+  std::shared_ptr<Corpus> corpus;
+  std::string label;  ///< "SmolLM2-135M, 8 of 30 blocks"
+  /// A fresh copy of the starting weights.
+  std::function<std::shared_ptr<model::Decoder>()> fresh;
+};
+Workload load_workload(const WorkloadOptions& options);
+
+struct LimitOptions {
+  std::string regime = "laptop";
+  Bytes budget = {};
+  LinkSpeed link = {};   ///< overrides the regime's when d2h is positive
+  double host_rate = 0;  ///< overrides the regime's when positive
+};
+
+/// The limits of the emulated device, and what they were derived from.
+struct Limits {
+  DeviceOptions device;
+  Regime regime;
+  ComputeTimes compute;         ///< measured: the compute bound of one batch
+  std::int64_t parameters = 0;  ///< in trained matrices
+};
+Limits match_limits(const Workload& workload, const LimitOptions& options);
+
+struct MethodOptions {
+  std::string method = "lsp";     ///< see method_names()
+  std::string schedule = "auto";  ///< auto: zero for zero, layerwise for lsp and zero+layerwise
+  LspOptions lsp = {};
+  int rank = 16;  ///< of lora
+  EngineOptions engine = {};
+  double rate = 1e-4;
+  std::int64_t warmup = 5;
+  std::int64_t steps = 0;         ///< 0: no limit (then seconds must be set)
+  double seconds = 0;             ///< of training, calibration included; 0: no limit
+  std::int64_t cosine_steps = 0;  ///< 0: constant rate after the warm-up
+  int micro_batches = 1;
+  AdamOptions adam = {};
+  Clip clip = Clip::none;
+  std::int64_t evaluate_every = 0;  ///< steps; 0: only before and after
+  std::int64_t evaluate_windows = 16;
+  bool record = false;
+  std::uint64_t seed = 1;
+};
+std::vector<std::string> method_names();
+std::unique_ptr<Method> make_method(const MethodOptions& options);
+
+struct RunPoint {
+  std::int64_t step = 0;
+  double seconds = 0;  ///< of training so far
+  double loss = 0;
+};
+
+struct RunResult {
+  std::string method;
+  std::vector<RunPoint> training, validation;
+  double seconds = 0;  ///< of training, calibration included, evaluation left out
+  double calibration_seconds = 0;
+  std::int64_t steps = 0, tokens = 0;
+  std::int64_t d2h_bytes = 0, h2d_bytes = 0;  ///< of training steps, counted
+  std::int64_t peak_bytes = 0;                ///< device memory, counted
+  Breakdown breakdown;                        ///< sum over steps after the first
+  double step_seconds = 0;                    ///< median over steps after the first two
+  bool interrupted = false;
+  std::vector<Interval> intervals;
+  EvalReport before, after;
+};
+
+struct RunHooks {
+  std::function<void(const StepReport&, double seconds)> after_step = {};
+  /// Called with the trained model at the end.
+  std::function<void(model::Decoder&)> finished = {};
+};
+
+/// Trains. Ctrl-C ends it after the step under way, with what was learnt so far in the result.
+RunResult run_method(const Workload& workload, const Limits& limits, const MethodOptions& options,
+                     const RunHooks& hooks = {});
+
+}  // namespace ballast::tune
