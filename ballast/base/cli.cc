@@ -68,6 +68,20 @@ std::vector<std::string> flags_of(const CLI::App& app) {
   return names;
 }
 
+// The parser reads "-1" for an unsigned option as 2^64 - 1: every such option of a verb gets a check.
+void refuse_negative_counts(CLI::App& app) {
+  const CLI::Validator whole(
+      [](const std::string& text) {
+        return text.starts_with("-")
+                   ? fmt::format("'{}' is below 0; accepted: a whole number of at least 0", text)
+                   : std::string();
+      },
+      "");
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_type_name().starts_with("UINT")) option->check(whole);
+  }
+}
+
 }  // namespace
 
 void Common::write_json(const Json& document) const {
@@ -112,6 +126,8 @@ void catch_interrupts() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // A file that may not grow further is an error to tell, not a signal to die of half-way.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool interrupted() {
@@ -187,6 +203,7 @@ int Program::main(int argc, char** argv) {
   auto words = join_json_value(argc, argv);
   std::string command_line = "ballast " + component_;
   for (int i = 1; i < argc; ++i) command_line += std::string(" ") + argv[i];
+  for (const auto& entry : entries_) refuse_negative_counts(*entry->app);
   try {
     if (!words.empty() && !words[0].starts_with("-")) {
       std::vector<std::string> verbs;
@@ -225,7 +242,8 @@ int Program::main(int argc, char** argv) {
     try {
       catch_interrupts();
       (*entry->action)(entry->common);
-      if (std::fflush(stdout) != 0) throw Unavailable::from_errno("standard output", "cannot be written");
+      if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+        throw Unavailable::from_errno("standard output", "cannot be written");
       return static_cast<int>(ExitCode::ok);
     } catch (const Exit& exit) {
       return exit.code;

@@ -102,7 +102,8 @@ std::optional<std::string> nearest(const std::string& given, const std::vector<s
 void require_one_of(const std::string& flag, const std::string& given,
                     const std::vector<std::string>& accepted);
 
-/// Installs a handler for Ctrl-C (SIGINT) and SIGTERM; a second signal ends the process at once.
+/// Installs a handler for Ctrl-C (SIGINT) and SIGTERM; a second signal ends the process at once. Also turns
+/// the limit on file sizes (ulimit -f) into an error of the write.
 void catch_interrupts();
 /// True once the user asked to stop. Long work polls it and throws Interrupted where it is safe to stop.
 bool interrupted();

@@ -7,9 +7,11 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/json.h"
@@ -57,17 +59,28 @@ std::string read_file(const std::string& path, std::uint64_t limit_bytes) {
   return content;
 }
 
-AtomicFile::AtomicFile(std::string path)
-    : path_(std::move(path)), temporary_(fmt::format("{}.tmp-{}", path_, ::getpid())) {
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  // Two files of one process may have the same name: each has a temporary of its own.
+  static std::atomic<unsigned> count{0};
+  struct stat status {};
+  const bool exists = ::stat(path_.c_str(), &status) == 0;
+  if (exists && S_ISDIR(status.st_mode)) throw Unavailable(fmt::format("{}: is a directory", path_));
+  if (exists && !S_ISREG(status.st_mode)) {
+    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    std::error_code error;
+    target_ = exists ? std::filesystem::canonical(path_, error).string() : path_;
+    if (target_.empty()) target_ = path_;
+    temporary_ = fmt::format("{}.tmp-{}-{}", target_, ::getpid(), count++);
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  }
   if (descriptor_ < 0) throw Unavailable::from_errno(path_, "cannot be created");
 }
 
 AtomicFile::~AtomicFile() {
-  if (descriptor_ >= 0) {
-    ::close(descriptor_);
-    ::unlink(temporary_.c_str());
-  }
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  if (!target_.empty()) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(std::string_view text) {
@@ -89,12 +102,15 @@ void AtomicFile::commit() {
   BALLAST_CHECK(descriptor_ >= 0, path_);
   flush();
   // A full disk may be reported only here.
-  if (::fsync(descriptor_) != 0 && errno != EINVAL) throw Unavailable::from_errno(path_, "cannot be written");
+  if (::fsync(descriptor_) != 0 && errno != EINVAL && errno != ENOTSUP)
+    throw Unavailable::from_errno(path_, "cannot be written");
   const int descriptor = descriptor_;
   descriptor_ = -1;
-  if (::close(descriptor) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  const bool closed = ::close(descriptor) == 0;
+  if (target_.empty() && closed) return;
+  if (!closed || ::rename(temporary_.c_str(), target_.c_str()) != 0) {
     const auto error = Unavailable::from_errno(path_, "cannot be put in place");
-    ::unlink(temporary_.c_str());
+    if (!target_.empty()) ::unlink(temporary_.c_str());
     throw error;
   }
 }

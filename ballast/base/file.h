@@ -17,7 +17,8 @@ namespace ballast {
 std::string read_file(const std::string& path, std::uint64_t limit_bytes = std::uint64_t{1} << 33);
 
 /// A file that appears under its name complete or not at all. Every failure (missing directory, full disk)
-/// throws Unavailable naming the path, and leaves nothing behind.
+/// throws Unavailable naming the path, and leaves nothing behind. A link is followed: the file that it names
+/// is replaced. What is no regular file (/dev/stdout, a pipe) is written to as it is, at once.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -32,7 +33,10 @@ class AtomicFile {
 
  private:
   void flush();
-  std::string path_, temporary_, buffer_;
+  std::string path_;       // as it was given
+  std::string target_;     // what is replaced; empty: written to directly
+  std::string temporary_;  // beside the target
+  std::string buffer_;
   int descriptor_ = -1;
 };
 

@@ -145,7 +145,9 @@ Json Section::to_json() const {
   return json;
 }
 
-Section Section::from_json(const Json& json) {
+namespace {
+
+Section section_from(const Json& json) {
   Section section(json.at("title").get<std::string>());
   section.uneven = json.at("uneven");
   section.today = json.at("today");
@@ -162,6 +164,16 @@ Section Section::from_json(const Json& json) {
     if (entry.contains("log")) section.log(entry["log"]);
   }
   return section;
+}
+
+}  // namespace
+
+Section Section::from_json(const Json& json) {
+  try {
+    return section_from(json);
+  } catch (const Json::exception& error) {
+    throw InvalidInput(fmt::format("a section's JSON: {}", error.what()));
+  }
 }
 
 void Report::write_html(const std::string& path) const {

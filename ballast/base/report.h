@@ -92,6 +92,7 @@ class Section {
 
   void print(std::FILE* out) const;
   Json to_json() const;
+  /// Throws InvalidInput for a document that to_json() did not write.
   static Section from_json(const Json& json);
 
  private:

@@ -29,6 +29,7 @@ constexpr ComponentProgram kComponents[] = {
     {"robot", "vendor-neutral benchmarks of ROS 2 computing"},
     {"cluster", "the machines below: transports, accounting, cost model"},
     {"cost", "models of what work costs, and schedules of tasks over resources"},
+    {"base", "histogram logs, and what the measuring tools themselves cost"},
     {"data", "readers, data sets and generators: what is here, what is missing"},
 };
 
