@@ -153,7 +153,7 @@ void gemm(GemmTiles& tiles, const GemmArgs& g) {
         float* panel = panel_buffer(k * kPanel);
         tiles.transpose()(g.b + column * g.b_stride + x, g.b_stride, panel, n, k);
         job.b = panel;
-      } else if (g.m <= 2 * kTileRows || g.b_stride <= kPanel) {
+      } else if (g.m <= 8 * kTileRows || g.b_stride <= kPanel) {
         job.b = g.b + x * g.b_stride + column;
         job.b_stride = g.b_stride;
       } else {

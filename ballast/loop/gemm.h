@@ -78,6 +78,8 @@ class GemmTiles {
 };
 
 void gemm(GemmTiles& tiles, const GemmArgs& args);
+/// What compiled kernels call for a product: `gemm`, or an adapter to a library (`--inner`).
+using GemmFn = void (*)(GemmTiles& tiles, const GemmArgs& args);
 
 /// Elements of a packed operand.
 inline std::int64_t packed_size(std::int64_t k, std::int64_t n) {

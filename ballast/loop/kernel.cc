@@ -79,9 +79,8 @@ std::string to_text(const Function& f) {
 }
 
 struct KernelRegistry::State {
-  explicit State(const std::string& cache_directory) : jit(cache_directory), tiles(jit) {
-    jit.define("ballast_gemm",
-               reinterpret_cast<void*>(static_cast<void (*)(GemmTiles&, const GemmArgs&)>(&gemm)));
+  State(const std::string& cache_directory, GemmFn product) : jit(cache_directory), tiles(jit) {
+    jit.define("ballast_gemm", reinterpret_cast<void*>(product ? product : static_cast<GemmFn>(&gemm)));
     jit.define("ballast_gemm_tiles", &tiles);
   }
   using Future = std::shared_future<std::shared_ptr<const CompiledKernel>>;
@@ -110,8 +109,8 @@ struct KernelRegistry::State {
   }
 };
 
-KernelRegistry::KernelRegistry(const std::string& cache_directory)
-    : state_(std::make_unique<State>(cache_directory)) {}
+KernelRegistry::KernelRegistry(const std::string& cache_directory, GemmFn product)
+    : state_(std::make_unique<State>(cache_directory, product)) {}
 KernelRegistry::~KernelRegistry() = default;
 
 std::shared_ptr<const CompiledKernel> KernelRegistry::get(const Function& function) {

@@ -25,6 +25,7 @@
 namespace ballast::loop {
 
 class GemmTiles;
+struct GemmArgs;
 
 /// One operand: entry `i` of KernelFrame::buffers. For PtrTable the entry is a `void* const*` of one base
 /// pointer a lane; for RowIndex the lane's row number is aux[aux_slot][lane].
@@ -102,7 +103,9 @@ class KernelRegistry {
  public:
   /// `cache_directory`: of compiled objects; "": none; "default": $XDG_CACHE_HOME/ballast/jit or
   /// ~/.cache/ballast/jit.
-  explicit KernelRegistry(const std::string& cache_directory = "default");
+  /// `product`: what kernels call for a matrix product; null: this house's own tiles (gemm.h).
+  explicit KernelRegistry(const std::string& cache_directory = "default",
+                          void (*product)(GemmTiles&, const GemmArgs&) = nullptr);
   ~KernelRegistry();
   KernelRegistry(const KernelRegistry&) = delete;
   KernelRegistry& operator=(const KernelRegistry&) = delete;

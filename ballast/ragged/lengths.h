@@ -1,0 +1,45 @@
+// Lengths of sequences: the paper's eight data sets as distributions, synthetic ones, and users' files.
+//
+//   std::vector<std::int32_t> l = draw_lengths("mnli", 1280, seed);
+//   std::vector<std::int32_t> own = read_lengths("lengths.txt");      // one integer a line, # comments
+//   for (std::span<const std::int32_t> batch : batches(l, 32)) ...
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace ballast::ragged {
+
+/// One of the eight sets: quantiles at 0, 5, ..., 100 % over the authors' published length files, and the 99
+/// % one.
+struct LengthSet {
+  std::string name;
+  std::int32_t cap;
+  std::int64_t sequences;
+  std::vector<std::int32_t> quantiles;
+  std::int32_t q99;
+  double mean;
+};
+const std::vector<LengthSet>& length_sets();
+
+/// `name`: a set (race, wiki512, squad, wiki128, mnli, xnli, mrpc, cola), or zipf, bimodal, one-long,
+/// all-equal, all-one, random_AVG_MAX (uniform in [2 AVG - MAX, MAX]). Throws InvalidInput naming the
+/// nearest.
+std::vector<std::int32_t> draw_lengths(const std::string& name, std::int64_t count, std::uint64_t seed);
+std::vector<std::string> length_names();
+
+/// Throws InvalidInput with file and line. CRLF, blank lines and comments are accepted.
+std::vector<std::int32_t> read_lengths(const std::string& path);
+std::vector<std::int32_t> parse_lengths(const std::string& name, std::string_view text);
+void write_lengths(const std::string& path, std::span<const std::int32_t> lengths,
+                   const std::string& comment);
+
+/// `name` as draw_lengths, else a file of this name.
+std::vector<std::int32_t> lengths_from(const std::string& name, std::int64_t count, std::uint64_t seed);
+
+/// Consecutive chunks in the order given; a last incomplete one is left out unless it is the only one.
+std::vector<std::vector<std::int32_t>> batches(std::span<const std::int32_t> lengths, std::int64_t size);
+
+}  // namespace ballast::ragged
