@@ -4,11 +4,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "ballast/base/cli.h"
+#include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/base/json.h"
+#include "ballast/cli/machine.h"
 
 namespace ballast::cli {
 namespace {
@@ -107,6 +111,36 @@ TEST_F(Tour, CtrlCLeavesNothing) {
                                     "ran ]; do sleep 0.05; done; kill -INT 0; wait $P'");
   EXPECT_EQ(code, 130) << output;
   EXPECT_EQ(files(), 3u) << output;  // ballast, ballast-orch, ran
+}
+
+TEST(Doctor, ComparesListsWithWhatIsInstalled) {
+  const auto sections = parse_packages(
+      "# comment\n[house]\ng++ 4:12\nmake\n\n[llama]\nsource "
+      "llama-cpp-python==0.3.36\nray[simulation]==2\n[empty]\n",
+      "f");
+  ASSERT_EQ(sections.size(), 3u);
+  EXPECT_EQ(sections[1].packages, (std::vector<std::string>{"llama-cpp-python", "ray"}));
+  const auto missing = missing_packages(sections, {"make", "ray"});
+  EXPECT_EQ(missing[0].missing, (std::vector<std::string>{"g++"}));
+  EXPECT_EQ(missing[1].missing, (std::vector<std::string>{"llama-cpp-python"}));
+  EXPECT_TRUE(missing[2].missing.empty());
+  EXPECT_THROW(parse_packages("g++\n", "f"), InvalidInput);
+  EXPECT_THROW(parse_packages("[house\n", "f"), InvalidInput);
+}
+
+TEST(Doctor, TellsToolsPackagesAndData) {
+  const auto [code, output] = shell(kBallast + "doctor --json");
+  ASSERT_EQ(code, 0) << output;
+  const Json json = Json::parse(output);
+  std::set<std::string> sections, tools;
+  for (const auto& entry : json["packages"]) sections.insert(entry["section"].get<std::string>());
+  for (const auto& entry : json["tools"])
+    if (entry["version"].is_string()) tools.insert(entry["tool"].get<std::string>());
+  for (const char* section : {"house", "tests", "robot", "peers"})
+    EXPECT_TRUE(sections.count(section)) << section;
+  EXPECT_TRUE(tools.count("cmake")) << output;  // it configured this build
+  EXPECT_TRUE(json["gpus"].is_array());
+  EXPECT_EQ(shell(kBallast + "doctor").first, 0);
 }
 
 TEST(Nearest, FindsTyposOnly) {
