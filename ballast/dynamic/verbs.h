@@ -1,0 +1,14 @@
+// The verbs of `ballast dynamic`, one file each.
+#pragma once
+
+#include "ballast/base/cli.h"
+
+namespace ballast::dynamic {
+
+void add_schedule(cli::Program& program);
+void add_gen(cli::Program& program);
+void add_train_policy(cli::Program& program);
+void add_bench(cli::Program& program);
+void add_tour(cli::Program& program);
+
+}  // namespace ballast::dynamic
