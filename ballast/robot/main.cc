@@ -9,6 +9,11 @@ int main(int argc, char** argv) {
   ballast::robot::add_graph(program);
   ballast::robot::add_echo(program);
   ballast::robot::add_hz(program);
+  ballast::robot::add_play(program);
+  ballast::robot::add_record(program);
+  ballast::robot::add_bag(program);
+  ballast::robot::add_bench(program);
+  ballast::robot::add_results(program);
   ballast::robot::add_component_host(program);
   ballast::robot::add_tour(program);
   return program.main(argc, argv);

@@ -79,10 +79,46 @@ class Synthetic : public Component {
   std::shared_ptr<ros::Publisher<sensor_msgs::Image>> out_;
 };
 
+/// Sends every payload back from the receive thread, never parsed: the other end of a ping. `head_only`
+/// answers with the stamp and no data, so that one direction of large messages is measured.
+class RawEcho : public Component {
+ public:
+  RawEcho(ros::Node& node, const Json& params) : head_only_(parameter(params, "head_only", false)) {
+    const auto qos = ros::QosProfile{}.with_depth(parameter(params, "depth", 10));
+    auto& context = node.process().context();
+    const ros::EndpointOptions options{.plain_name = false, .type_hash = {}, .node = node.name()};
+    out_ = std::make_unique<ros::RawPublisher>(context, node.topic("out"), sensor_msgs::Image::kType, qos,
+                                               options);
+    in_ = std::make_unique<ros::RawSubscription>(
+        context, node.topic("in"), sensor_msgs::Image::kType, qos, [this](auto& in) { answer(in); }, options);
+  }
+
+ private:
+  void answer(ros::RawSubscription& in) {
+    while (auto sample = in.take()) {
+      if (!head_only_) {
+        out_->publish(sample->payload());
+        continue;
+      }
+      sensor_msgs::Image head;
+      std::int64_t stamp = 0;
+      if (ros::read_stamp(sample->payload(), stamp)) head.header.stamp = to_time(stamp);
+      out_->publish(ros::serialize(head));
+    }
+  }
+  bool head_only_;
+  std::unique_ptr<ros::RawPublisher> out_;
+  std::unique_ptr<ros::RawSubscription> in_;  // last: its callback uses out_
+};
+
 }  // namespace
 
 std::vector<ComponentType> synthetic_components() {
-  return {{"ballast::components::Synthetic",
+  return {{"ballast::components::RawEcho",
+           "sends every message back from the receive thread",
+           {"head_only", "depth"},
+           [](ros::Node& node, const Json& params) { return std::make_unique<RawEcho>(node, params); }},
+          {"ballast::components::Synthetic",
            "a system of exactly known service time, drops, stalls, duplicates and exchanges",
            {"service_us", "stall_every", "stall_ms", "spin", "exit_after", "drop", "duplicate", "exchange",
             "depth"},

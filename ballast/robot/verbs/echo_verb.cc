@@ -11,7 +11,7 @@
 namespace ballast::robot {
 namespace {
 
-struct Options {
+struct EchoOptions {
   std::string topic;
   int count = 1;
   double timeout_s = 10;
@@ -26,7 +26,7 @@ std::chrono::nanoseconds seconds(double value) {
 }  // namespace
 
 void add_echo(cli::Program& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EchoOptions>();
   auto verb =
       program.verb("echo", "prints messages of a topic as JSON, whatever their type",
                    {"ballast robot echo /camera_info", "ballast robot echo /scan --count 10 --elements 4"});
@@ -72,7 +72,7 @@ void add_echo(cli::Program& program) {
 }
 
 void add_hz(cli::Program& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EchoOptions>();
   auto verb = program.verb("hz", "how often messages of a topic come, and how evenly",
                            {"ballast robot hz /image_raw", "ballast robot hz /scan --seconds 20 --json"});
   const auto domain = add_domain_flags(verb);

@@ -9,7 +9,7 @@
 namespace ballast::robot {
 namespace {
 
-void print(const ros::Graph& graph) {
+void print_graph(const ros::Graph& graph) {
   Table nodes(fmt::format("{} participants, {} nodes", graph.participants.size(), graph.nodes.size()),
               {"node", "publishes", "subscribes"});
   for (const auto& name : graph.nodes) {
@@ -59,7 +59,7 @@ void add_graph(cli::Program& program) {
       const Json document = graph.to_json();
       if ((options->watch || over) && document.dump() != last) {
         last = document.dump();
-        if (common.for_people()) print(graph);
+        if (common.for_people()) print_graph(graph);
         common.write_json(document);
       }
       if (over) return;

@@ -10,7 +10,7 @@ void add_component_host(cli::Program& program) {
   struct Options {
     std::string graph, executor, tracer = "off";
     std::vector<std::string> nodes;
-    bool no_intra = false;
+    bool no_intra = false, untuned = false;
   };
   auto options = std::make_shared<Options>();
   auto verb =
@@ -23,6 +23,7 @@ void add_component_host(cli::Program& program) {
   verb->add_option("--executor", options->executor, "single, static, multi(N), prioritized or events");
   verb->add_option("--tracer", options->tracer, "off, internal or lttng");
   verb->add_flag("--no-intra-process", options->no_intra, "messages between the nodes go through DDS");
+  verb->add_flag("--untuned", options->untuned, "Cyclone's own fragment and buffer sizes");
   verb.run([options, domain](const cli::Common&) {
     trace::select_backend(trace::backend_from_string(options->tracer));
     auto graph = read_graph(options->graph);

@@ -6,13 +6,14 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/robot/benchmarks/session.h"
+#include "ballast/robot/results/fingerprint.h"
 #include "ballast/robot/verbs/show.h"
 #include "ballast/robot/verbs/verbs.h"
 
 namespace ballast::robot {
 namespace {
 
-struct Options {
+struct RunVerbOptions {
   std::vector<std::string> ids;
   std::vector<std::string> slots;
   std::vector<std::string> rates;
@@ -73,7 +74,7 @@ bool exceeded(const std::string& threshold, const std::vector<SessionResult>& re
 }  // namespace
 
 void add_run(cli::Program& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunVerbOptions>();
   auto verb = program.verb("run", "measures benchmarks: latency, throughput, loss, CPU, memory",
                            {"ballast robot run a1 --impl reference,fused --rates 30,peak -o results",
                             "ballast robot run a2 a5 --iterations 3 --fail-if 'a2.p99_ms>20'"});
@@ -126,7 +127,8 @@ void add_run(cli::Program& program) {
       }
     }
     if (common.for_people()) result_table(results).print(stdout);
-    common.write_json({{"schema", "ballast.robot.run/1"}, {"results", documents}});
+    common.write_json(
+        {{"schema", "ballast.robot.run/1"}, {"fingerprint", fingerprint()}, {"results", documents}});
     Report report("Benchmarks of robotics computing");
     fill_section(report.section("Black-box measurement"), results, common.command_line);
     common.write_report(report);

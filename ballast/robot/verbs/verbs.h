@@ -14,6 +14,11 @@ void add_echo(cli::Program& program);
 void add_hz(cli::Program& program);
 void add_list(cli::Program& program);
 void add_run(cli::Program& program);
+void add_results(cli::Program& program);
+void add_bench(cli::Program& program);
+void add_bag(cli::Program& program);
+void add_play(cli::Program& program);
+void add_record(cli::Program& program);
 void add_component_host(cli::Program& program);
 void add_tour(cli::Program& program);
 
