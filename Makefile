@@ -11,10 +11,10 @@ endif
 only := $(if $(COMPONENTS),--only "$(COMPONENTS)")
 configure = cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DBALLAST_ONLY="$(COMPONENTS)"
 
-.PHONY: tour test build bench peers setup format lint install clean help
+.PHONY: tour test build bench peers setup format lint fuzz docs install clean help
 help:
 	@sed -n '1,3s/^# //p' Makefile
-	@echo "targets: tour test build bench peers setup format lint install clean"
+	@echo "targets: tour test build bench peers setup format lint fuzz docs install clean"
 
 setup:
 	@setup/setup.sh $(only)
@@ -46,9 +46,25 @@ peers:
 format:
 	@git ls-files '*.h' '*.cc' '*.cu' | xargs clang-format -i
 
+# The formatter over everything, the linter over the components named (all by default; minutes each).
 lint: build
+	@setup/setup.sh --for lint
 	@git ls-files '*.h' '*.cc' '*.cu' | xargs clang-format --dry-run --Werror
-	@git ls-files 'ballast/*.cc' | xargs clang-tidy --quiet -p $(BUILD)
+	@for c in $(if $(COMPONENTS),$(COMPONENTS),$$(ls ballast)); do \
+	  git ls-files "ballast/$$c/*.cc" | grep -v _fuzz.cc | xargs -r -n 8 -P 2 clang-tidy --quiet -p $(BUILD) || exit 1; done
+
+# Short runs of every libFuzzer target, under address and undefined-behaviour sanitizers.
+fuzz:
+	@setup/setup.sh $(only)
+	@setup/setup.sh --for fuzz
+	@cmake --preset fuzz -DBALLAST_ONLY="$(COMPONENTS)" >/dev/null
+	@cmake --build build-fuzz --target fuzz-programs
+	@ctest --test-dir build-fuzz --output-on-failure -R '_fuzz$$'
+
+docs:
+	@setup/setup.sh --for docs
+	@mkdocs build --quiet --site-dir $(BUILD)/book
+	@echo "The book: $(BUILD)/book/index.html"
 
 install: build
 	@cmake --install $(BUILD)

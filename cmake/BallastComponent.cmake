@@ -157,6 +157,7 @@ function(ballast_component name)
       add_executable(ballast-${name}-${stem} ${source})
       target_link_libraries(ballast-${name}-${stem} PRIVATE ballast::${name} ballast_${name}_private)
       target_link_options(ballast-${name}-${stem} PRIVATE -fsanitize=fuzzer)
+      add_dependencies(fuzz-programs ballast-${name}-${stem})
       add_test(NAME ${name}.${stem} COMMAND $<TARGET_FILE:ballast-${name}-${stem}> -runs=20000 -max_total_time=20)
     endforeach()
   endif()
@@ -175,6 +176,7 @@ function(ballast_finish)
   message(STATUS "components: ${declared}")
 endfunction()
 
+add_custom_target(fuzz-programs)
 add_custom_target(ballast_check_includes
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/cmake/check_includes.py ${CMAKE_SOURCE_DIR}
           ${CMAKE_BINARY_DIR}/components.txt

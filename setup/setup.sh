@@ -5,6 +5,7 @@
 #   setup/setup.sh --only "graph kv"  only what these components need
 #   setup/setup.sh --no-tests         without what only the tests need (a browser, for one)
 #   setup/setup.sh --peers            also the competitors that benchmarks compare with
+#   setup/setup.sh --for docs         only what `make docs` needs; so too: lint, fuzz
 #
 # Works as root or through sudo. Does nothing, fast and without a network, when all is there. What cannot be
 # installed is named, with the command to do it by hand.
@@ -13,14 +14,15 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-only="" peers=0 tests=1
+only="" purpose="" peers=0 tests=1
 while [ $# -gt 0 ]; do
   case "$1" in
     --only) only="${2:?--only needs component names}"; shift 2 ;;
     --peers) peers=1; shift ;;
+    --for) purpose="${2:?--for needs docs, lint or fuzz}"; shift 2 ;;
     --no-tests) tests=0; shift ;;
-    -h|--help) sed -n '2,15s/^# \{0,1\}//p' setup.sh; exit 0 ;;
-    *) echo "setup: unknown word '$1'; accepted: --only \"NAMES\", --no-tests, --peers" >&2; exit 2 ;;
+    -h|--help) sed -n '2,16s/^# \{0,1\}//p' setup.sh; exit 0 ;;
+    *) echo "setup: unknown word '$1'; accepted: --only \"NAMES\", --no-tests, --peers, --for docs|lint|fuzz" >&2; exit 2 ;;
   esac
 done
 
@@ -63,11 +65,18 @@ if [ -n "$only" ]; then
   sections="house tests $(python3 ../cmake/closure.py .. $only)" || exit 2
 fi
 
+case "$purpose" in
+  "") ;;
+  docs|lint|fuzz) sections="$purpose" ;;
+  *) echo "setup: --for is '$purpose'; accepted: docs, lint, fuzz" >&2; exit 2 ;;
+esac
+
 wanted() {  # wanted FILE: its lines in the chosen sections, without comments
   awk -v sections=" $sections " -v peers="$peers" -v tests="$tests" '
     /^#/ || /^$/ { next }
     /^\[/ { name = substr($0, 2, length($0) - 2); next }
     name == "tests" && !tests { next }
+    name ~ /^(docs|lint|fuzz)$/ && sections == " all " { next }
     name == "peers" ? peers : (sections == " all " || index(sections, " " name " ")) { print }' "$1" | sort -u
 }
 
