@@ -8,6 +8,8 @@ int main(int argc, char** argv) {
   ballast::graph::add_info(program);
   ballast::graph::add_run(program);
   ballast::graph::add_validate(program);
+  ballast::graph::add_graphalytics(program);
+  ballast::graph::add_bench(program);
   ballast::graph::add_tour(program);
   return program.main(argc, argv);
 }

@@ -26,32 +26,91 @@ std::vector<std::int64_t> ldbc_levels(const std::vector<std::uint32_t>& levels) 
   return result;
 }
 
+std::vector<VertexId> sources_of(const AlgorithmOptions& parameters) {
+  return parameters.sources.empty() ? std::vector{parameters.source} : parameters.sources;
+}
+
 // What one machine hands back: the result is whole at the first machine only.
 struct Piece {
   Result result;
   std::vector<VertexId> parents;
   RoundCounts counts;
+  std::chrono::steady_clock::time_point finished;  // before gathering
 };
 
-Piece run_here(const DistGraph& g, const std::string& algorithm, const AlgorithmOptions& parameters) {
+// The edges that an algorithm walks, and a second graph with the same owners where it needs one.
+struct Graphs {
+  Graphs(cluster::Machine& me, const EdgeSource& source, const Job& job) {
+    const std::string& a = job.algorithm;
+    const bool both = a == "cc" || a == "cdlp" || a == "tc" || a == "lcc" || a == "kcore" || a == "mis";
+    first.emplace(me, source, job.engine, both ? Orientation::both : Orientation::as_is);
+    if (!source.directed()) return;
+    if (a == "bc") second.emplace(me, source, job.engine, Orientation::reversed, &*first);
+    if (a == "lcc") second.emplace(me, source, job.engine, Orientation::as_is, &*first);
+  }
+  const DistGraph& other() const { return second ? *second : *first; }
+  std::optional<DistGraph> first, second;
+};
+
+Piece run_here(const Graphs& graphs, const std::string& algorithm, const AlgorithmOptions& parameters) {
+  const DistGraph& g = *graphs.first;
   Piece piece;
   piece.result.algorithm = algorithm;
+  auto end = [&] {
+    g.machine().barrier();
+    piece.finished = std::chrono::steady_clock::now();
+    g.machine().begin_stage("gather");
+  };
   if (algorithm == "bfs") {
     const BfsTree tree = bfs(g, parameters.source);
     piece.counts = tree.counts;
-    g.machine().begin_stage("gather");
+    end();
     piece.result.integers = ldbc_levels(gather(g, tree.levels));
     piece.parents = gather(g, tree.parents);
+  } else if (algorithm == "sssp") {
+    const Distances found = shortest_paths(g, parameters.source, parameters.delta);
+    piece.counts = found.counts;
+    end();
+    piece.result.reals = gather(g, found.distances);
+  } else if (algorithm == "bc") {
+    const Betweenness found = betweenness(g, graphs.other(), sources_of(parameters));
+    piece.counts = found.counts;
+    end();
+    piece.result.reals = gather(g, found.scores);
   } else if (algorithm == "cc") {
     const Components components = connected_components(g);
     piece.counts = components.counts;
-    g.machine().begin_stage("gather");
+    end();
     piece.result.integers = as_integers(gather(g, components.labels));
   } else if (algorithm == "pr") {
     const Ranks ranks = pagerank(g, parameters.rank);
     piece.counts = ranks.counts;
-    g.machine().begin_stage("gather");
+    end();
     piece.result.reals = gather(g, ranks.ranks);
+  } else if (algorithm == "cdlp") {
+    std::vector<std::uint64_t> names;
+    for (LocalId v = 0; v < g.owned(); ++v) names.push_back(g.global(v));
+    const Communities found = label_propagation(g, parameters.iterations, std::move(names));
+    piece.counts.rounds = found.rounds;
+    end();
+    piece.result.integers = as_integers(gather(g, found.labels));
+  } else if (algorithm == "lcc" || algorithm == "tc") {
+    const Clustering found = local_clustering(g, graphs.other());
+    end();
+    if (algorithm == "lcc")
+      piece.result.reals = gather(g, found.coefficients);
+    else
+      piece.result.integers = {static_cast<std::int64_t>(found.triangles)};
+  } else if (algorithm == "kcore") {
+    const Cores found = core_numbers(g);
+    piece.counts.rounds = found.rounds;
+    end();
+    piece.result.integers = as_integers(gather(g, found.numbers));
+  } else if (algorithm == "mis") {
+    const IndependentSet found = independent_set(g, parameters.seed);
+    piece.counts.rounds = found.rounds;
+    end();
+    piece.result.integers = as_integers(gather(g, found.members));
   }
   return piece;
 }
@@ -59,8 +118,10 @@ Piece run_here(const DistGraph& g, const std::string& algorithm, const Algorithm
 // The same answers by orchestration stages.
 Piece run_stages(cluster::Machine& me, const EdgeSource& source, const Job& job, Staged& staged) {
   staged = run_staged(me, source, job.algorithm, *job.stages, job.parameters.source, job.parameters.rank);
-  me.begin_stage("gather");
   Piece piece;
+  me.barrier();
+  piece.finished = std::chrono::steady_clock::now();
+  me.begin_stage("gather");
   piece.result.algorithm = job.algorithm;
   piece.counts.rounds = staged.rounds;
   if (job.algorithm == "bfs") {
@@ -78,9 +139,14 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-const std::vector<std::string>& distributed_algorithms() {
-  static const std::vector<std::string> names{"bfs", "cc", "pr"};
-  return names;
+bool needs_source(const std::string& algorithm) {
+  return algorithm == "bfs" || algorithm == "sssp" || algorithm == "bc";
+}
+
+void use_names(Result& result, const EdgeList& list) {
+  if (list.names.empty() || (result.algorithm != "cdlp" && result.algorithm != "cc")) return;
+  for (std::int64_t& label : result.integers)
+    label = static_cast<std::int64_t>(list.names[static_cast<std::size_t>(label)]);
 }
 
 Json JobReport::to_json() const {
@@ -108,9 +174,8 @@ Json JobReport::to_json() const {
 }
 
 JobReport run_job(const EdgeSource& source, const Job& job) {
-  cli::require_one_of("algorithm", job.algorithm, distributed_algorithms());
-  const bool rooted = job.algorithm == "bfs" || job.algorithm == "sssp";
-  if (rooted && job.parameters.source >= source.vertices())
+  cli::require_one_of("algorithm", job.algorithm, algorithms());
+  if (needs_source(job.algorithm) && job.parameters.source >= source.vertices())
     throw InvalidInput("--source", std::to_string(job.parameters.source),
                        fmt::format("a vertex of the graph, which has {}", source.vertices()));
   cluster::Cluster cluster = cluster::Cluster::open(job.cluster);
@@ -119,15 +184,15 @@ JobReport run_job(const EdgeSource& source, const Job& job) {
   std::mutex mutex;
   cluster.run([&](cluster::Machine& me) {
     const auto start = std::chrono::steady_clock::now();
-    std::optional<DistGraph> g;
-    if (!job.stages) g.emplace(me, source, job.engine, job.algorithm == "cc");
+    std::optional<Graphs> g;
+    if (!job.stages) g.emplace(me, source, job);
     me.barrier();
     const double ingest = seconds_since(start);
-    const auto layout = g ? g->layout() : DistGraph::Layout{};
+    const auto layout = g ? g->first->layout() : DistGraph::Layout{};
     const auto begin = std::chrono::steady_clock::now();
     Staged staged;
     Piece piece = g ? run_here(*g, job.algorithm, job.parameters) : run_stages(me, source, job, staged);
-    const double run = seconds_since(begin);
+    const double run = std::chrono::duration<double>(piece.finished - begin).count();
     const auto totals = me.allgather(piece.counts);
     const std::lock_guard lock(mutex);
     report.ingest_s = std::max(report.ingest_s, ingest);
@@ -136,7 +201,7 @@ JobReport run_job(const EdgeSource& source, const Job& job) {
     report.layout = layout;
     report.stage_tasks = staged.tasks;
     report.stage_imbalance = staged.imbalance;
-    if (g) report.graph_edges = g->edges();
+    if (g) report.graph_edges = g->first->edges();
     report.counts = {};
     for (const RoundCounts& counts : totals) {
       report.counts.rounds = counts.rounds;
@@ -175,6 +240,8 @@ Result run_sequential(const std::string& algorithm, const EdgeList& list,
   Result result;
   result.algorithm = algorithm;
   if (algorithm == "bfs") result.integers = ldbc_levels(sequential::bfs(graph, parameters.source).levels);
+  if (algorithm == "sssp") result.reals = sequential::shortest_paths(graph, parameters.source);
+  if (algorithm == "bc") result.reals = sequential::betweenness(graph, sources_of(parameters));
   if (algorithm == "cc") result.integers = as_integers(sequential::connected_components(graph));
   if (algorithm == "pr") {
     result.reals = sequential::pagerank(graph, {.damping = parameters.rank.damping,
@@ -182,6 +249,12 @@ Result run_sequential(const std::string& algorithm, const EdgeList& list,
                                                 .tolerance = parameters.rank.tolerance})
                        .ranks;
   }
+  if (algorithm == "cdlp")
+    result.integers = as_integers(sequential::label_propagation(graph, parameters.iterations));
+  if (algorithm == "lcc") result.reals = sequential::local_clustering(graph);
+  if (algorithm == "tc") result.integers = {static_cast<std::int64_t>(sequential::triangles(graph))};
+  if (algorithm == "kcore") result.integers = as_integers(sequential::core_numbers(graph));
+  if (algorithm == "mis") result.integers = as_integers(sequential::independent_set(graph, parameters.seed));
   return result;
 }
 

@@ -17,10 +17,14 @@
 
 namespace ballast::graph {
 
-/// The parameters of the algorithms.
+/// The parameters of the algorithms. Vertices by position, not by name.
 struct AlgorithmOptions {
-  VertexId source = 0;  ///< bfs, sssp (by position, not by name)
-  RankOptions rank = {};
+  VertexId source = 0;                 ///< bfs, sssp
+  std::vector<VertexId> sources = {};  ///< bc; empty: `source`
+  double delta = 0;                    ///< sssp: width of buckets; 0: plain relaxation
+  RankOptions rank = {};               ///< pr
+  int iterations = 10;                 ///< cdlp
+  std::uint64_t seed = 1;              ///< mis
 };
 
 struct Job {
@@ -51,8 +55,11 @@ struct JobReport {
   Json to_json() const;
 };
 
-/// The algorithms that run on the distributed engine.
-const std::vector<std::string>& distributed_algorithms();
+/// Whether the algorithm begins at a vertex.
+bool needs_source(const std::string& algorithm);
+
+/// cdlp and cc answer with vertices' positions as labels; with the file's names they are what its user knows.
+void use_names(Result& result, const EdgeList& list);
 
 /// Runs the job. Throws InvalidInput for an algorithm or parameter that cannot be.
 JobReport run_job(const EdgeSource& source, const Job& job);

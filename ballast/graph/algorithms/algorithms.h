@@ -43,6 +43,58 @@ struct Ranks {
 /// PageRank by power iteration in doubles; the rank of sinks is spread over all vertices.
 Ranks pagerank(const DistGraph& g, const RankOptions& options = {});
 
+struct Distances {
+  std::vector<double> distances;  ///< infinity where there is no path
+  RoundCounts counts;
+};
+/// Shortest paths by frontier relaxation (Bellman-Ford); delta > 0: by buckets of that width
+/// (delta-stepping). Weights must not be negative. With DistOptions::local_rounds a machine relaxes its own
+/// edges further before it exchanges (C6).
+Distances shortest_paths(const DistGraph& g, VertexId source, double delta = 0);
+
+struct Betweenness {
+  std::vector<double> scores;  ///< dependencies summed over the sources, not normalised
+  RoundCounts counts;
+};
+/// Brandes' algorithm from each of the sources. The edges must be there in both directions or `g` needs
+/// `reverse`, the same graph with its edges turned round and the same owners.
+Betweenness betweenness(const DistGraph& g, const DistGraph& reverse, const std::vector<VertexId>& sources);
+
+/// LDBC's community detection: labels begin as `name(v)` of the owned vertices; after each round a vertex
+/// takes the most frequent label among its neighbours (the smallest on ties). Edges in both directions; a
+/// neighbour that is met by both counts twice.
+struct Communities {
+  std::vector<std::uint64_t> labels;
+  std::uint64_t rounds = 0;
+};
+Communities label_propagation(const DistGraph& g, int iterations, std::vector<std::uint64_t> names);
+
+/// Local clustering (LDBC) of the owned vertices, and the triangles of the whole graph: each vertex's
+/// neighbours are intersected with those of its neighbours, whose lists travel once a machine (a two-item
+/// stage over adjacency lists). `both`: the graph with its edges in both directions; `directed`: as it is,
+/// with the same owners.
+struct Clustering {
+  std::vector<double> coefficients;
+  std::uint64_t triangles = 0;
+};
+Clustering local_clustering(const DistGraph& both, const DistGraph& directed);
+
+struct Cores {
+  std::vector<std::uint32_t> numbers;
+  std::uint64_t rounds = 0;
+};
+/// Core numbers by peeling, bucket after bucket. Edges in both directions; parallel edges and loops do not
+/// count.
+Cores core_numbers(const DistGraph& g);
+
+struct IndependentSet {
+  std::vector<std::uint8_t> members;
+  std::uint64_t rounds = 0;
+};
+/// The maximal independent set that is greedy in (hash of id and seed, id): the same as on one core. Edges
+/// both ways.
+IndependentSet independent_set(const DistGraph& g, std::uint64_t seed);
+
 /// All machines' values in the order of global ids, at machine 0 (elsewhere empty). Collective.
 template <typename T>
 std::vector<T> gather(const DistGraph& g, const std::vector<T>& owned) {

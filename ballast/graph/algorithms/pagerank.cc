@@ -24,14 +24,25 @@ Ranks pagerank(const DistGraph& g, const RankOptions& options) {
                           next[v] = sum;
                           return false;
                         }};
-  auto add = [](double a, double b) { return a + b; };
+  // One allreduce a round: the change of this one and the rank of sinks for the next.
+  struct Sums {
+    double change, sinks;
+  };
+  auto sink_rank = [&] {
+    double sum = 0;
+    for (LocalId v = 0; v < g.owned(); ++v) {
+      if (g.degree(v) == 0) sum += result.ranks[v];
+    }
+    return sum;
+  };
+  auto agree = [&](Sums mine) {
+    return g.machine().allreduce(mine, [](Sums a, Sums b) {
+      return Sums{a.change + b.change, a.sinks + b.sinks};
+    });
+  };
+  double sinks = agree({0, sink_rank()}).sinks;
   while (result.iterations < options.iterations && g.vertices() > 0) {
     ++result.iterations;
-    double sinks = 0;
-    for (LocalId v = 0; v < g.owned(); ++v) {
-      if (g.degree(v) == 0) sinks += result.ranks[v];
-    }
-    sinks = g.machine().allreduce(sinks, add);
     std::fill(next.begin(), next.end(), 0.0);
     over(everyone, edges);
     const double base = (1 - options.damping) / n + options.damping * sinks / n;
@@ -41,7 +52,9 @@ Ranks pagerank(const DistGraph& g, const RankOptions& options) {
       change += std::abs(rank - result.ranks[v]);
       result.ranks[v] = rank;
     }
-    if (options.tolerance > 0 && g.machine().allreduce(change, add) < options.tolerance) break;
+    const Sums sums = agree({change, sink_rank()});
+    sinks = sums.sinks;
+    if (options.tolerance > 0 && sums.change < options.tolerance) break;
   }
   result.counts = over.counts();
   return result;

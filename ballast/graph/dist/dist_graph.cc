@@ -20,9 +20,9 @@ std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
   return a + b;
 }
 
-EdgeArrays directed_edges(const EdgeSource& source, int index, int parts, bool undirected) {
+EdgeArrays directed_edges(const EdgeSource& source, int index, int parts, Orientation orientation) {
   const EdgeList part = source.part(index, parts);
-  const bool both = undirected || !source.directed();
+  const bool both = orientation == Orientation::both || !source.directed();
   EdgeArrays edges;
   edges.weighted = source.weighted();
   auto put = [&](VertexId u, VertexId v, std::size_t i) {
@@ -32,8 +32,10 @@ EdgeArrays directed_edges(const EdgeSource& source, int index, int parts, bool u
   };
   for (std::size_t i = 0; i < part.edges.size(); ++i) {
     const auto [u, v] = part.edges[i];
-    put(u, v, i);
-    if (both && u != v) put(v, u, i);
+    if (both || orientation == Orientation::as_is) put(u, v, i);
+    // A directed loop is met from both its ends; an undirected one is one entry.
+    const bool loop_once = !source.directed() && u == v;
+    if ((both && !loop_once) || (!both && orientation == Orientation::reversed)) put(v, u, i);
   }
   return edges;
 }
@@ -115,15 +117,16 @@ void DistGraph::choose_owners(const EdgeSource& source, const EdgeArrays& edges)
   owners_ = Owners::chunks(std::move(bounds));
 }
 
-DistGraph::DistGraph(Machine& me, const EdgeSource& source, const DistOptions& options, bool undirected)
+DistGraph::DistGraph(Machine& me, const EdgeSource& source, const DistOptions& options,
+                     Orientation orientation, const DistGraph* like)
     : me_(me),
       options_(options),
-      owners_(even_chunks(source.vertices(), me.machines())),
+      owners_(like != nullptr ? like->owners_ : even_chunks(source.vertices(), me.machines())),
       weighted_(source.weighted()) {
-  me.begin_stage("ingest");
-  EdgeArrays edges = directed_edges(source, me.id(), me.machines(), undirected);
+  if (like == nullptr) me.begin_stage("ingest");
+  EdgeArrays edges = directed_edges(source, me.id(), me.machines(), orientation);
   edges_ = me.allreduce(static_cast<std::uint64_t>(edges.size()), sum);
-  choose_owners(source, edges);
+  if (like == nullptr) choose_owners(source, edges);
   owned_ = static_cast<LocalId>(owners_.count(me.id()));
   degrees_ = gather_degrees(me, owners_, edges);
   build(place_edges(me, owners_, options_, std::move(edges)));

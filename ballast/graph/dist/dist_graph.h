@@ -22,11 +22,19 @@
 
 namespace ballast::graph {
 
+/// Which edges of the source a DistGraph holds; those of an undirected source count in both directions
+/// anyway.
+enum class Orientation {
+  as_is,
+  both,     ///< every edge in both directions (components, communities)
+  reversed  ///< every edge turned round (the way back of betweenness)
+};
+
 class DistGraph {
  public:
-  /// Collective. `undirected` takes every edge in both directions although the source is directed (cc does).
+  /// Collective. With `like`, vertices belong to the same owners as there.
   DistGraph(cluster::Machine& me, const EdgeSource& source, const DistOptions& options,
-            bool undirected = false);
+            Orientation orientation = Orientation::as_is, const DistGraph* like = nullptr);
 
   cluster::Machine& machine() const { return me_; }
   const DistOptions& options() const { return options_; }

@@ -15,8 +15,8 @@
 // all
 //    machines at once by the size of the frontier;
 // 3. collect: contributions climb the destination trees, merged where they meet; owners apply.
-// The returned subset is the vertices for which apply said "changed". Collective; two exchanges a tree level
-// at most, and one allreduce that carries frontier size and out-edges.
+// The returned subset is the vertices for which apply said "changed". Collective; two exchanges a tree
+// level at most. How large the frontier is in the whole graph rides on the next round's first exchange (C3).
 //
 // With `Policy::any` one contribution is as good as all (BFS): dense scans stop at the first, and a mirror
 // that contributed is not looked at again. With doubles and sums, results are the same bits for equal (P,
@@ -79,20 +79,23 @@ class EdgeMap {
   template <typename E>
   VertexSubset operator()(const VertexSubset& frontier, const E& edges) {
     const DistOptions& options = g_.options();
-    const std::uint64_t work = frontier.size() + frontier.out_edges();
-    const bool dense = options.always_dense ||
-                       (options.dense_threshold > 0 && static_cast<double>(work) * options.dense_threshold >
-                                                           static_cast<double>(g_.edges()));
+    const Size size = spread(frontier, edges);
+    if (size.vertices == 0) {
+      clear_active();
+      return {};
+    }
+    const bool dense =
+        options.always_dense || (options.dense_threshold > 0 &&
+                                 static_cast<double>(size.vertices + size.edges) * options.dense_threshold >
+                                     static_cast<double>(g_.edges()));
     ++counts_.rounds;
     counts_.dense_rounds += dense;
-    spread(frontier, edges);
     if (dense) {
-      compute_dense(edges, frontier.size() == g_.vertices());
+      compute_dense(edges, size.vertices == g_.vertices());
     } else {
       compute_sparse(edges);
     }
-    for (LocalId v : actives_) active_.reset(v);
-    actives_.clear();
+    clear_active();
     collect(edges);
     return finish(edges);
   }
@@ -102,6 +105,16 @@ class EdgeMap {
   void restart() { done_.clear(); }
 
  private:
+  /// Of a frontier in the whole graph.
+  struct Size {
+    std::uint64_t vertices = 0, edges = 0;
+    static Size add(Size a, Size b) { return {a.vertices + b.vertices, a.edges + b.edges}; }
+  };
+
+  void clear_active() {
+    for (LocalId v : actives_) active_.reset(v);
+    actives_.clear();
+  }
   void activate(LocalId v, const Spread& value) {
     if constexpr (!std::is_empty_v<Spread>) values_[v] = value;
     if (active_.insert(v)) actives_.push_back(v);
@@ -114,14 +127,21 @@ class EdgeMap {
   }
   CodingOptions coding() const { return {g_.options().code_positions, g_.options().code_values}; }
 
+  // Returns the size of the frontier. What a pending one lacks rides on the first exchange; without source
+  // trees it takes an allreduce.
   template <typename E>
-  void spread(const VertexSubset& frontier, const E& edges) {
+  Size spread(const VertexSubset& frontier, const E& edges) {
     for (LocalId v : frontier.members()) activate(v, edges.source(v));
     cluster::Machine& me = g_.machine();
     const auto machines = static_cast<std::size_t>(me.machines());
     const Routes& routes = g_.source_routes();
+    Size size{frontier.size(), frontier.out_edges()};
+    const bool riding = frontier.is_pending() && !routes.hops.empty();
+    if (frontier.is_pending() && !riding) size = me.allreduce(size, Size::add);
+    const Size mine = size;
     stops_.resize(machines);
-    for (const Hop& hop : routes.hops) {
+    for (std::size_t h = 0; h < routes.hops.size() && (size.vertices > 0 || riding); ++h) {
+      const Hop& hop = routes.hops[h];
       // Positions of a link rise with local ids; relays receive in the order of sources, so theirs are put in
       // order.
       for (LocalId v : actives_) {
@@ -131,6 +151,10 @@ class EdgeMap {
       cluster::Outbox out = me.outbox();
       for (std::size_t m = 0; m < machines; ++m) {
         auto& positions = stops_[m];
+        if (riding && h == 0 && static_cast<int>(m) != me.id()) {
+          out.to(static_cast<int>(m)).put_varint(mine.vertices);
+          out.to(static_cast<int>(m)).put_varint(mine.edges);
+        }
         if (positions.empty()) continue;
         if (!std::is_sorted(positions.begin(), positions.end()))
           std::sort(positions.begin(), positions.end());
@@ -146,14 +170,21 @@ class EdgeMap {
       const cluster::Inbox in = me.exchange(std::move(out));
       for (std::size_t m = 0; m < machines; ++m) {
         const auto& list = hop.up[m];
-        decode<Spread>(in.from(static_cast<int>(m)), static_cast<std::uint32_t>(list.size()),
+        cluster::Reader reader = in.from(static_cast<int>(m));
+        if (riding && h == 0 && static_cast<int>(m) != me.id()) {
+          size.vertices += reader.get_varint();
+          size.edges += reader.get_varint();
+        }
+        decode<Spread>(reader, static_cast<std::uint32_t>(list.size()),
                        [&](std::uint32_t position, const Spread& value) {
                          activate(list[position], value);
                          if (policy_ == Policy::any)
                            done_.set(list[position]);  // it was reached: its owner spreads it
                        });
       }
+      if (size.vertices == 0) break;
     }
+    return size;
   }
 
   template <typename E>
@@ -225,12 +256,7 @@ class EdgeMap {
     }
     for (std::size_t h = routes.hops.size(); h-- > 0;) {
       const Hop& hop = routes.hops[h];
-      if (touches_.size() > g_.locals() / 64) {
-        touches_.clear();
-        touched_.for_each(g_.locals(), [&](std::size_t v) { touches_.push_back(static_cast<LocalId>(v)); });
-      } else {
-        std::sort(touches_.begin(), touches_.end());
-      }
+      order_touches();
       for (auto it = std::lower_bound(touches_.begin(), touches_.end(), owned); it != touches_.end(); ++it) {
         if (routes.parent_hop[*it - owned] != static_cast<std::int32_t>(h)) continue;
         const Stop& stop = routes.parent[*it - owned];
@@ -259,24 +285,24 @@ class EdgeMap {
 
   template <typename E>
   VertexSubset finish(const E& edges) {
-    struct Size {
-      std::uint64_t vertices, edges;
-    };
-    Size size{0, 0};
     std::vector<LocalId> changed;
-    std::sort(touches_.begin(), touches_.end());
+    order_touches();
     for (LocalId v : touches_) {
       touched_.reset(v);
-      if (v >= g_.owned() || !edges.cond(v) || !edges.apply(v, updates_[v])) continue;
-      changed.push_back(v);
-      size.edges += g_.degree(v);
+      if (v < g_.owned() && edges.cond(v) && edges.apply(v, updates_[v])) changed.push_back(v);
     }
-    size.vertices = changed.size();
     touches_.clear();
-    size = g_.machine().allreduce(size, [](Size a, Size b) {
-      return Size{a.vertices + b.vertices, a.edges + b.edges};
-    });
-    return VertexSubset(std::move(changed), size.vertices, size.edges);
+    if (g_.options().fuse_reduce) return VertexSubset::pending(g_, std::move(changed));
+    return VertexSubset::of(g_, std::move(changed));
+  }
+
+  void order_touches() {
+    if (touches_.size() <= g_.locals() / 64) {
+      std::sort(touches_.begin(), touches_.end());
+      return;
+    }
+    touches_.clear();
+    touched_.for_each(g_.locals(), [&](std::size_t v) { touches_.push_back(static_cast<LocalId>(v)); });
   }
 
   const DistGraph& g_;

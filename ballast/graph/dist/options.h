@@ -35,8 +35,9 @@ struct DistOptions {
   double dense_threshold =
       20;  ///< L1: a round is dense if frontier + its out-edges > edges / this; 0: never dense
   bool always_dense = false;
-  bool early_exit = true;  ///< L1: a dense scan stops at the first parent where one is enough
-  bool skip_done = true;   ///< mirrors that contributed once are not looked at again where one is enough
+  bool fuse_reduce = true;  ///< C3: sizes of frontiers ride on exchanges; off: an allreduce a round
+  bool early_exit = true;   ///< L1: a dense scan stops at the first parent where one is enough
+  bool skip_done = true;    ///< mirrors that contributed once are not looked at again where one is enough
   std::uint64_t small_frontier = 4096;  ///< C5: below this, no tree is used; 0: off
   int local_rounds = 4;                 ///< C6: local relaxations before an exchange (cc, sssp); 0: off
   std::uint64_t seed = 1;

@@ -22,7 +22,7 @@ int grid_columns(int machines) {
   return machines / rows;
 }
 
-void sort_by(EdgeArrays& edges, const std::vector<std::uint64_t>& keys) {
+void sort_by(EdgeArrays& edges, std::vector<std::uint64_t>& keys) {
   std::vector<std::uint32_t> order(edges.size());
   std::iota(order.begin(), order.end(), 0u);
   std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
@@ -38,6 +38,7 @@ void sort_by(EdgeArrays& edges, const std::vector<std::uint64_t>& keys) {
     if (edges.weighted) sorted.weights.push_back(edges.weights[i]);
   }
   edges = std::move(sorted);
+  std::sort(keys.begin(), keys.end());
 }
 
 // Sends every edge to the machine that `destination(i)` names; what comes in is in the order of (machine, its
@@ -70,25 +71,50 @@ EdgeArrays move_edges(Machine& me, const EdgeArrays& edges, Destination destinat
 }
 
 // Step 2 of `tdo`: all edges are at their target's owner; those whose target is to travel go to their
-// source's owner.
+// source's owner. When that saves few values against moving sources only (a road network), nothing moves: one
+// direction of routes then needs no exchange in any round.
 EdgeArrays place_by_contention(Machine& me, const Owners& owners, EdgeArrays edges) {
+  constexpr double kWorthwhile = 0.8;
   std::vector<std::uint64_t> keys(edges.size());
   for (std::size_t i = 0; i < edges.size(); ++i)
     keys[i] = static_cast<std::uint64_t>(owners.owner(edges.sources[i])) << 32 | edges.sources[i];
   sort_by(edges, keys);
   std::vector<int> destination(edges.size(), me.id());
+  struct Links {
+    std::uint64_t edges, one_sided, covered;
+  } links{edges.size(), 0, 0};
+  std::vector<VertexId> sources, targets;
   for (std::size_t begin = 0, end; begin < edges.size(); begin = end) {
-    const int a = owners.owner(edges.sources[begin]);
-    for (end = begin; end < edges.size() && owners.owner(edges.sources[end]) == a; ++end) {
+    const int a = static_cast<int>(keys[begin] >> 32);
+    for (end = begin; end < edges.size() && static_cast<int>(keys[end] >> 32) == a; ++end) {
     }
     if (a == me.id()) continue;
-    const auto first = static_cast<std::ptrdiff_t>(begin), last = static_cast<std::ptrdiff_t>(end);
-    const auto stays = cover_block({edges.sources.begin() + first, edges.sources.begin() + last},
-                                   {edges.targets.begin() + first, edges.targets.begin() + last});
-    for (std::size_t i = begin; i < end; ++i) {
-      if (!stays[i - begin]) destination[i] = a;
+    sources.assign(edges.sources.begin() + static_cast<std::ptrdiff_t>(begin),
+                   edges.sources.begin() + static_cast<std::ptrdiff_t>(end));
+    targets.clear();
+    for (std::size_t i = begin; i < end; ++i) targets.push_back(owners.index(edges.targets[i]));
+    const auto stays = cover_block(sources, targets, owners.count(me.id()));
+    std::vector<bool> seen(owners.count(me.id()), false);
+    bool counted = false;
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      if (i == 0 || sources[i] != sources[i - 1]) {
+        ++links.one_sided;
+        counted = false;
+      }
+      if (stays[i]) {
+        links.covered += !counted;
+        counted = true;
+      } else {
+        destination[begin + i] = a;
+        links.covered += !seen[targets[i]];
+        seen[targets[i]] = true;
+      }
     }
   }
+  links = me.allreduce(links, [](Links x, Links y) {
+    return Links{x.edges + y.edges, x.one_sided + y.one_sided, x.covered + y.covered};
+  });
+  if (static_cast<double>(links.covered) > kWorthwhile * static_cast<double>(links.one_sided)) return edges;
   return move_edges(me, edges, [&](std::size_t i) { return destination[i]; });
 }
 
@@ -155,40 +181,35 @@ int formula_place(const Owners& owners, Partition partition, VertexId u, VertexI
   return 0;
 }
 
-std::vector<bool> cover_block(const std::vector<VertexId>& sources, const std::vector<VertexId>& targets) {
+std::vector<bool> cover_block(const std::vector<VertexId>& sources, const std::vector<VertexId>& targets,
+                              std::uint64_t target_count) {
   const std::size_t m = sources.size();
-  absl::flat_hash_map<VertexId, std::uint32_t> source_degree, target_degree;
+  // Sources by rank of their run; degrees and needs by rank and by target.
+  std::vector<std::uint32_t> rank(m), source_degree, target_degree(target_count, 0);
   for (std::size_t i = 0; i < m; ++i) {
-    ++source_degree[sources[i]];
+    if (i == 0 || sources[i] != sources[i - 1]) source_degree.push_back(0);
+    rank[i] = static_cast<std::uint32_t>(source_degree.size() - 1);
+    ++source_degree.back();
     ++target_degree[targets[i]];
   }
-  // Each edge names its end of higher degree; then, from low degrees up, a named vertex all of whose edges
-  // name or could name the other end is let go.
   std::vector<bool> at_target(m);
-  absl::flat_hash_map<VertexId, std::uint32_t> source_needed, target_needed;
+  std::vector<std::uint8_t> source_travels(source_degree.size(), 0), target_travels(target_count, 0);
   for (std::size_t i = 0; i < m; ++i) {
-    at_target[i] = source_degree[sources[i]] >= target_degree[targets[i]];
-    ++(at_target[i] ? source_needed[sources[i]] : target_needed[targets[i]]);
+    at_target[i] = source_degree[rank[i]] >= target_degree[targets[i]];
+    (at_target[i] ? source_travels[rank[i]] : target_travels[targets[i]]) = 1;
   }
-  // An edge whose other end travels anyway may be served by it: first for targets, then for sources.
-  absl::flat_hash_map<VertexId, bool> free_target, free_source;
+  // A travelling target whose edges' sources all travel anyway need not travel; then the same for sources.
+  std::vector<std::uint8_t> needed(target_count, 0);
+  for (std::size_t i = 0; i < m; ++i) needed[targets[i]] |= !at_target[i] && !source_travels[rank[i]];
+  std::fill(target_travels.begin(), target_travels.end(), std::uint8_t{0});
   for (std::size_t i = 0; i < m; ++i) {
-    if (!at_target[i])
-      free_target.try_emplace(targets[i], true).first->second &= source_needed.contains(sources[i]);
+    if (!at_target[i] && !needed[targets[i]]) at_target[i] = true;
+    if (!at_target[i]) target_travels[targets[i]] = 1;
   }
+  needed.assign(source_degree.size(), 0);
+  for (std::size_t i = 0; i < m; ++i) needed[rank[i]] |= at_target[i] && !target_travels[targets[i]];
   for (std::size_t i = 0; i < m; ++i) {
-    if (!at_target[i] && free_target[targets[i]]) at_target[i] = true;
-  }
-  target_needed.clear();
-  for (std::size_t i = 0; i < m; ++i) {
-    if (!at_target[i]) ++target_needed[targets[i]];
-  }
-  for (std::size_t i = 0; i < m; ++i) {
-    if (at_target[i])
-      free_source.try_emplace(sources[i], true).first->second &= target_needed.contains(targets[i]);
-  }
-  for (std::size_t i = 0; i < m; ++i) {
-    if (at_target[i] && free_source[sources[i]]) at_target[i] = false;
+    if (at_target[i] && !needed[rank[i]]) at_target[i] = false;
   }
   return at_target;
 }

@@ -34,8 +34,10 @@ EdgeArrays place_edges(cluster::Machine& me, const Owners& owners, const DistOpt
 /// spmv).
 int formula_place(const Owners& owners, Partition partition, VertexId u, VertexId v);
 
-/// For the edges of one block (sources of machine a, targets of machine b; sorted by source): true where the
-/// edge is to live at b (its source travels), false where at a (its target travels). Exposed for tests.
-std::vector<bool> cover_block(const std::vector<VertexId>& sources, const std::vector<VertexId>& targets);
+/// For the edges of one block (sources of machine a, sorted; targets of machine b, by their number there,
+/// below `target_count`): true where the edge is to live at b (its source travels), false where at a (its
+/// target travels). Exposed for tests.
+std::vector<bool> cover_block(const std::vector<VertexId>& sources, const std::vector<VertexId>& targets,
+                              std::uint64_t target_count);
 
 }  // namespace ballast::graph

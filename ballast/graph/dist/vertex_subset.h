@@ -28,7 +28,17 @@ class VertexSubset {
     });
     return VertexSubset(std::move(members), all.vertices, all.edges);
   }
-  /// One vertex, by its global id. No communication but the owner's degree.
+  /// The same without communication: the next edgeMap adds up sizes with its first exchange (technique C3).
+  /// Until then the subset does not know whether it is empty, and says no.
+  static VertexSubset pending(const DistGraph& g, std::vector<LocalId> members) {
+    VertexSubset subset;
+    for (LocalId v : members) subset.out_edges_ += g.degree(v);
+    subset.size_ = members.size();
+    subset.members_ = std::move(members);
+    subset.pending_ = true;
+    return subset;
+  }
+  /// One vertex, by its global id.
   static VertexSubset single(const DistGraph& g, VertexId v) {
     std::vector<LocalId> members;
     if (g.owns(v)) members.push_back(g.local(v));
@@ -44,13 +54,16 @@ class VertexSubset {
   }
 
   const std::vector<LocalId>& members() const { return members_; }
-  bool empty() const { return size_ == 0; }
+  bool empty() const { return !pending_ && size_ == 0; }
+  /// Whether size() and out_edges() are only this machine's share so far.
+  bool is_pending() const { return pending_; }
   std::uint64_t size() const { return size_; }            ///< in the whole graph
   std::uint64_t out_edges() const { return out_edges_; }  ///< in the whole graph
 
  private:
   std::vector<LocalId> members_;
   std::uint64_t size_ = 0, out_edges_ = 0;
+  bool pending_ = false;
 };
 
 }  // namespace ballast::graph

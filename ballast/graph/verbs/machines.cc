@@ -49,7 +49,8 @@ void add_engine(CLI::App& app, EngineOptions& options) {
       ->capture_default_str()
       ->group("Engine");
   app.add_option("--off", options.off,
-                 "techniques to leave out: contention, position-codes, value-codes, early-exit, done-bits")
+                 "techniques to leave out: contention, position-codes, value-codes, early-exit, done-bits, "
+                 "fused-reduce")
       ->delimiter(',')
       ->group("Engine");
 }
@@ -69,13 +70,15 @@ DistOptions dist_options(const EngineOptions& options, std::uint64_t seed) {
   result.balance = options.balance;
   if (result.partition == Partition::tdo) result.local_rounds = options.local_rounds;
   for (const std::string& name : options.off) {
-    cli::require_one_of("--off", name,
-                        {"contention", "position-codes", "value-codes", "early-exit", "done-bits"});
+    cli::require_one_of(
+        "--off", name,
+        {"contention", "position-codes", "value-codes", "early-exit", "done-bits", "fused-reduce"});
     if (name == "contention") result.place_by_contention = false;
     if (name == "position-codes") result.code_positions = false;
     if (name == "value-codes") result.code_values = false;
     if (name == "early-exit") result.early_exit = false;
     if (name == "done-bits") result.skip_done = false;
+    if (name == "fused-reduce") result.fuse_reduce = false;
   }
   result.seed = seed;
   return result;

@@ -1,7 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/base/random.h"
 #include "ballast/base/units.h"
 #include "ballast/graph/run.h"
 #include "ballast/graph/verbs/input.h"
@@ -18,6 +23,8 @@ struct RunVerb {
   EngineOptions engine;
   std::uint64_t source = 0;
   bool source_given = false;
+  std::uint64_t source_count = 1;  // bc
+  double delta = 0;
   RankOptions rank;
   std::string variant = "ldbc", output, account_file, stages, stage_fanout = "flat";
   bool verify = false;
@@ -56,17 +63,35 @@ std::string summary_of(const Result& result) {
     }
     return fmt::format("{} of {} vertices reached, {} levels", reached, result.size(), deepest);
   }
-  if (result.algorithm == "cc") {
+  if (result.algorithm == "cc" || result.algorithm == "cdlp") {
     std::vector<std::int64_t> labels = result.integers;
     std::sort(labels.begin(), labels.end());
-    return fmt::format("{} components", std::unique(labels.begin(), labels.end()) - labels.begin());
+    const auto count = std::unique(labels.begin(), labels.end()) - labels.begin();
+    return fmt::format("{} {}", count, result.algorithm == "cc" ? "components" : "communities");
+  }
+  if (result.algorithm == "tc") return fmt::format("{} triangles", result.integers[0]);
+  if (result.algorithm == "kcore")
+    return fmt::format("largest core number {}",
+                       *std::max_element(result.integers.begin(), result.integers.end()));
+  if (result.algorithm == "mis")
+    return fmt::format("{} vertices in the set",
+                       std::accumulate(result.integers.begin(), result.integers.end(), std::int64_t{0}));
+  if (result.algorithm == "sssp") {
+    double farthest = 0;
+    std::uint64_t reached = 0;
+    for (double d : result.reals) {
+      if (d == std::numeric_limits<double>::infinity()) continue;
+      ++reached;
+      farthest = std::max(farthest, d);
+    }
+    return fmt::format("{} of {} vertices reached, the farthest at {:.6g}", reached, result.size(), farthest);
   }
   const auto most = std::max_element(result.reals.begin(), result.reals.end());
   return fmt::format("largest value {:.6g} at vertex {}", *most, most - result.reals.begin());
 }
 
 void run_verb(const RunVerb& options, const cli::Common& common) {
-  cli::require_one_of("ALGORITHM", options.algorithm, distributed_algorithms());
+  cli::require_one_of("ALGORITHM", options.algorithm, algorithms());
   cli::require_one_of("--variant", options.variant, {"ldbc", "gap"});
   Job job{.algorithm = options.algorithm,
           .engine = dist_options(options.engine, common.seed),
@@ -74,14 +99,29 @@ void run_verb(const RunVerb& options, const cli::Common& common) {
   const EdgeList list = open_graph(options.input, common.seed);
   job.parameters.rank = options.rank;
   if (options.variant == "gap" && job.parameters.rank.tolerance == 0) job.parameters.rank.tolerance = 1e-4;
-  const bool rooted = options.algorithm == "bfs";
+  const bool rooted = needs_source(options.algorithm);
   if (rooted && list.vertices == 0)
     throw InvalidInput(fmt::format("{}: the graph has no vertex to start from", options.input.graph));
   if (rooted) job.parameters.source = source_vertex(options, list);
+  if (options.algorithm == "sssp") require_nonnegative_weights(list, options.input.graph);
+  if (options.algorithm == "bc" && options.source_count > 1) {
+    // The first is the named one; the rest are drawn.
+    Random random(common.seed, 0x6263);
+    job.parameters.sources = {job.parameters.source};
+    while (job.parameters.sources.size() < std::min<std::uint64_t>(options.source_count, list.vertices)) {
+      const auto v = static_cast<VertexId>(random.below(list.vertices));
+      if (std::find(job.parameters.sources.begin(), job.parameters.sources.end(), v) ==
+          job.parameters.sources.end())
+        job.parameters.sources.push_back(v);
+    }
+  }
+  job.parameters.delta = options.delta;
+  job.parameters.iterations = options.rank.iterations;
+  job.parameters.seed = common.seed;
   if (!options.stages.empty())
     job.stages =
         orch::Options{.method = orch::method_from_string(options.stages), .fanout = options.stage_fanout};
-  const JobReport report = run_job(*source_of(list), job);
+  JobReport report = run_job(*source_of(list), job);
   if (!report.is_first) return;
 
   Json json{{"algorithm", options.algorithm},
@@ -113,7 +153,7 @@ void run_verb(const RunVerb& options, const cli::Common& common) {
   table.row({"bytes of the busiest machine", to_string(Bytes{report.busiest_bytes}), "counted"});
   table.row({"bytes of all machines", to_string(Bytes{report.total_bytes}), "counted"});
   table.row({"ingestion", format_seconds(report.ingest_s), "measured"});
-  table.row({"run with gathering", format_seconds(report.run_s), "measured"});
+  table.row({"run", format_seconds(report.run_s), "measured"});
   bool right = true;
   if (options.verify) {
     const Result expected = run_sequential(options.algorithm, list, job.parameters);
@@ -129,6 +169,7 @@ void run_verb(const RunVerb& options, const cli::Common& common) {
     json["verified"] = right;
     table.row({"checked against one core", right ? "all right" : "WRONG: " + problem, "counted"});
   }
+  use_names(report.result, list);
   if (!options.output.empty()) write_result(report.result, list, options.output);
   if (!options.account_file.empty()) write_file(options.account_file, cluster::to_csv(report.accounts));
   if (common.for_people()) table.print(stdout);
@@ -154,12 +195,18 @@ void add_run(cli::Program& program) {
                     "ballast graph run pr kron:16 --partition oec -o ranks.txt",
                     "ballast graph run pr kron:14 --machines 16 --stages td-orch",
                     "mpirun -n 2 ballast graph run cc kron:16 --transport mpi --machines-per-rank 2"});
-  verb->add_option("ALGORITHM", options->algorithm, "bfs, cc or pr")->required();
+  verb->add_option("ALGORITHM", options->algorithm, "bfs, sssp, bc, cc, pr, cdlp, tc, lcc, kcore or mis")
+      ->required();
   add_input(verb.app(), options->input);
-  auto* source =
-      verb->add_option("--source", options->source, "bfs: vertex id (default: the one with most out-edges)");
+  auto* source = verb->add_option("--source", options->source,
+                                  "bfs, sssp, bc: vertex id (default: the one with most out-edges)");
+  verb->add_option("--sources", options->source_count, "bc: how many, the further ones drawn by the seed")
+      ->capture_default_str();
+  verb->add_option("--delta", options->delta,
+                   "sssp: delta-stepping with buckets of this width; 0: plain relaxation");
   verb->add_option("--damping", options->rank.damping, "pr")->capture_default_str();
-  verb->add_option("--iterations", options->rank.iterations, "pr: exactly these, or at most with a tolerance")
+  verb->add_option("--iterations", options->rank.iterations,
+                   "pr, cdlp: exactly these; pr with a tolerance: at most")
       ->capture_default_str();
   verb->add_option("--tolerance", options->rank.tolerance, "pr: stop at this L1 change");
   verb->add_option("--variant", options->variant, "pr: ldbc (fixed iterations) or gap (tolerance 1e-4)")

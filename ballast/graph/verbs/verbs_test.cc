@@ -1,0 +1,109 @@
+// The verbs as a user runs them, and LDBC's own validation cases on the distributed engine.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "ballast/base/json.h"
+#include "ballast/graph/formats/format.h"
+#include "ballast/graph/run.h"
+#include "ballast/graph/test_support.h"
+
+namespace ballast::graph {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(Graphalytics, TheExampleGraphsComeOutRight) {
+  const std::string data = testing::shared_data();
+  if (data.empty()) GTEST_SKIP() << "LDBC's graphs are not here (BALLAST_SHARED_DATA)";
+  for (const std::string engine : {"tdo", "cvc"}) {
+    testing::Scratch scratch;
+    const auto ran =
+        testing::run_graph("graphalytics " + data + "/graphalytics/example --machines 3 --json --partition " +
+                           engine + " -o " + scratch.file(""));
+    ASSERT_EQ(ran.code, 0) << ran.output << ran.error;
+    const Json json = Json::parse(ran.output);
+    EXPECT_EQ(json["rows"].size(), 12u);
+    for (const Json& row : json["rows"])
+      EXPECT_EQ(row["result"], "right") << row["graph"] << row["algorithm"];
+    EXPECT_TRUE(std::filesystem::exists(scratch.file("example-directed-CDLP")));
+  }
+}
+
+// LDBC's unit cases: `vertex neighbour neighbour ...` a line; undirected edges stand on both lines.
+EdgeList read_case(const std::string& path, bool directed) {
+  EdgeList list;
+  list.directed = directed;
+  std::istringstream text(read_file(path));
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> edges;
+  for (std::string line; std::getline(text, line);) {
+    std::istringstream words(line);
+    std::uint64_t vertex = 0, neighbour = 0;
+    if (!(words >> vertex)) continue;
+    list.names.push_back(vertex);
+    while (words >> neighbour) {
+      if (directed || vertex <= neighbour) edges.emplace_back(vertex, neighbour);
+    }
+  }
+  std::sort(list.names.begin(), list.names.end());
+  auto id = [&](std::uint64_t name) {
+    return static_cast<VertexId>(std::lower_bound(list.names.begin(), list.names.end(), name) -
+                                 list.names.begin());
+  };
+  for (const auto& [u, v] : edges) list.edges.push_back({id(u), id(v)});
+  list.vertices = list.names.size();
+  return list;
+}
+
+TEST(Graphalytics, LdbcUnitCasesComeOutRight) {
+  const std::string data = testing::shared_data();
+  if (data.empty()) GTEST_SKIP() << "LDBC's graphs are not here (BALLAST_SHARED_DATA)";
+  for (const std::string name : {"bfs", "wcc", "pr", "cdlp", "lcc"}) {
+    for (const bool directed : {true, false}) {
+      const std::string stem = data + "/graphalytics/" + name + (directed ? "/dir-" : "/undir-");
+      const EdgeList list = read_case(stem + "input", directed);
+      Job job{.algorithm = name == "wcc" ? "cc" : name, .cluster = {.machines = 3}};
+      const auto first = std::lower_bound(list.names.begin(), list.names.end(), 1u);
+      job.parameters.source = static_cast<VertexId>(first - list.names.begin());
+      job.parameters.rank.iterations = 14;
+      job.parameters.iterations = 5;
+      JobReport report = run_job(*source_of(list), job);
+      use_names(report.result, list);
+      const Verdict verdict = compare(name, read_result(stem + "output"), named(report.result, list));
+      EXPECT_TRUE(verdict.same) << stem << ": " << verdict.first;
+      EXPECT_EQ(verdict.compared, list.vertices);
+    }
+  }
+}
+
+TEST(Verbs, SayWhatIsWrongInOneSentence) {
+  testing::Scratch scratch;
+  const std::string negative = scratch.put("n.wel", "0 1 2\n1 2 -3\n");
+  const auto weights = testing::run_graph("run sssp " + negative + " --source 0");
+  EXPECT_EQ(weights.code, 2);
+  EXPECT_THAT(weights.error, HasSubstr("edge 1 -> 2 has weight -3"));
+  const auto empty = testing::run_graph("run bfs " + scratch.put("e.el", ""));
+  EXPECT_EQ(empty.code, 2);
+  EXPECT_THAT(empty.error, HasSubstr("no vertex to start from"));
+  EXPECT_EQ(testing::run_graph("run pr " + scratch.file("e.el")).code, 0)
+      << "an empty graph has an empty answer";
+  const auto stages = testing::run_graph("run sssp kron:6 --stages push");
+  EXPECT_EQ(stages.code, 2);
+  EXPECT_EQ(testing::run_graph("run bfs kron:6 --stages pusch").code, 2);
+  EXPECT_EQ(testing::run_graph("graphalytics " + scratch.file("absent")).code, 3);
+  EXPECT_EQ(testing::run_graph("run pr kron:6 -o " + scratch.file("no/where")).code, 3);
+  EXPECT_FALSE(std::filesystem::exists(scratch.file("no")));
+}
+
+TEST(Verbs, EveryAlgorithmRunsAndVerifies) {
+  for (const std::string& algorithm : algorithms()) {
+    const auto ran = testing::run_graph("run " + algorithm +
+                                        " kron:8 --weights --sources 3 --iterations 6 --machines 4 --verify");
+    EXPECT_EQ(ran.code, 0) << algorithm << ran.output << ran.error;
+    EXPECT_THAT(ran.output, HasSubstr("all right"));
+  }
+}
+
+}  // namespace
+}  // namespace ballast::graph
