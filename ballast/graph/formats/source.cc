@@ -1,101 +1,27 @@
 #include "ballast/graph/formats/source.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 
 #include "ballast/base/errors.h"
+#include "ballast/data/stream.h"
 
 namespace ballast::graph {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{1} << 18;
 
-class PlainSource : public ByteSource {
+class StreamSource : public ByteSource {
  public:
-  explicit PlainSource(const std::string& path) : ByteSource(path), handle_(std::fopen(path.c_str(), "rb")) {
-    if (handle_ == nullptr) throw Unavailable::from_errno(path, "cannot be opened");
-  }
-  ~PlainSource() override { std::fclose(handle_); }
-  std::size_t read(char* buffer, std::size_t size) override {
-    const std::size_t got = std::fread(buffer, 1, size, handle_);
-    if (got == 0 && std::ferror(handle_)) throw Unavailable::from_errno(file(), "cannot be read");
-    return got;
-  }
+  explicit StreamSource(data::InputStream stream) : ByteSource(stream.name()), stream_(std::move(stream)) {}
+  std::size_t read(char* buffer, std::size_t size) override { return stream_.read(buffer, size); }
 
  private:
-  std::FILE* handle_;
-};
-
-class GzipSource : public ByteSource {
- public:
-  explicit GzipSource(const std::string& path) : ByteSource(path), handle_(gzopen(path.c_str(), "rb")) {
-    if (handle_ == nullptr) throw Unavailable::from_errno(path, "cannot be opened");
-    gzbuffer(handle_, kBlock);
-  }
-  ~GzipSource() override { gzclose(handle_); }
-  std::size_t read(char* buffer, std::size_t size) override {
-    const int got = gzread(handle_, buffer, static_cast<unsigned>(std::min<std::size_t>(size, 1 << 30)));
-    int code = Z_OK;
-    const char* message = gzerror(handle_, &code);
-    if (code == Z_ERRNO) throw Unavailable::from_errno(file(), "cannot be read");
-    if (got < 0 || code != Z_OK)
-      throw InvalidInput(fmt::format("{}: damaged or truncated gzip data ({})", file(), message));
-    return static_cast<std::size_t>(got);
-  }
-
- private:
-  gzFile handle_;
-};
-
-class ZstdSource : public ByteSource {
- public:
-  explicit ZstdSource(const std::string& path)
-      : ByteSource(path), plain_(path), stream_(ZSTD_createDStream()), packed_(ZSTD_DStreamInSize(), '\0') {}
-  ~ZstdSource() override { ZSTD_freeDStream(stream_); }
-  std::size_t read(char* buffer, std::size_t size) override {
-    ZSTD_outBuffer out{buffer, size, 0};
-    while (out.pos == 0) {
-      if (in_.pos == in_.size) {
-        in_ = {packed_.data(), plain_.read(packed_.data(), packed_.size()), 0};
-        if (in_.size == 0) {
-          if (pending_ != 0) throw InvalidInput(fmt::format("{}: truncated zstd data", file()));
-          return 0;
-        }
-      }
-      pending_ = ZSTD_decompressStream(stream_, &out, &in_);
-      if (ZSTD_isError(pending_))
-        throw InvalidInput(fmt::format("{}: damaged zstd data ({})", file(), ZSTD_getErrorName(pending_)));
-    }
-    return out.pos;
-  }
-
- private:
-  PlainSource plain_;
-  ZSTD_DStream* stream_;
-  std::string packed_;
-  ZSTD_inBuffer in_{nullptr, 0, 0};
-  std::size_t pending_ = 0;
-};
-
-class MemorySource : public ByteSource {
- public:
-  MemorySource(std::string name, std::string_view bytes) : ByteSource(std::move(name)), rest_(bytes) {}
-  std::size_t read(char* buffer, std::size_t size) override {
-    const std::size_t now = std::min(size, rest_.size());
-    std::memcpy(buffer, rest_.data(), now);
-    rest_.remove_prefix(now);
-    return now;
-  }
-
- private:
-  std::string_view rest_;
+  data::InputStream stream_;
 };
 
 bool is_space(char c) {
@@ -105,13 +31,11 @@ bool is_space(char c) {
 }  // namespace
 
 std::unique_ptr<ByteSource> open_source(const std::string& path) {
-  if (path.ends_with(".gz")) return std::make_unique<GzipSource>(path);
-  if (path.ends_with(".zst")) return std::make_unique<ZstdSource>(path);
-  return std::make_unique<PlainSource>(path);
+  return std::make_unique<StreamSource>(data::InputStream::open(path));
 }
 
 std::unique_ptr<ByteSource> memory_source(std::string name, std::string_view bytes) {
-  return std::make_unique<MemorySource>(std::move(name), bytes);
+  return std::make_unique<StreamSource>(data::InputStream::over(std::move(name), bytes));
 }
 
 bool TextReader::next_raw_line() {

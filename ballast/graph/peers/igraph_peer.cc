@@ -1,6 +1,6 @@
 #include "ballast/graph/peers/igraph_peer.h"
 
-#include <igraph/igraph.h>
+#include <igraph.h>
 
 #include "ballast/base/errors.h"
 

@@ -43,10 +43,12 @@ EdgeList read_case(const std::string& path, bool directed) {
     if (!(words >> vertex)) continue;
     list.names.push_back(vertex);
     while (words >> neighbour) {
+      list.names.push_back(neighbour);  // some stand on no line of their own
       if (directed || vertex <= neighbour) edges.emplace_back(vertex, neighbour);
     }
   }
   std::sort(list.names.begin(), list.names.end());
+  list.names.erase(std::unique(list.names.begin(), list.names.end()), list.names.end());
   auto id = [&](std::uint64_t name) {
     return static_cast<VertexId>(std::lower_bound(list.names.begin(), list.names.end(), name) -
                                  list.names.begin());
@@ -66,7 +68,7 @@ TEST(Graphalytics, LdbcUnitCasesComeOutRight) {
       Job job{.algorithm = name == "wcc" ? "cc" : name, .cluster = {.machines = 3}};
       const auto first = std::lower_bound(list.names.begin(), list.names.end(), 1u);
       job.parameters.source = static_cast<VertexId>(first - list.names.begin());
-      job.parameters.rank.iterations = 14;
+      job.parameters.rank.iterations = directed ? 14 : 26;  // as LDBC's own tests have it
       job.parameters.iterations = 5;
       JobReport report = run_job(*source_of(list), job);
       use_names(report.result, list);
