@@ -1,0 +1,28 @@
+// The benchmark suites of `ballast index bench`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ballast/base/bench.h"
+
+namespace ballast::index {
+
+struct PimBenchOptions {
+  bool quick = false;
+  std::uint64_t keys = 0, batch = 0;  ///< 0: the specification's grid
+  std::uint32_t modules = 0;
+  std::vector<double> alphas;        ///< empty: 0, 0.8, 0.99, 1.2, one piece
+  std::vector<std::string> methods;  ///< empty: all
+};
+/// Counted words, rounds and work of all methods side by side (specification 9.1, 9.2).
+void bench_pim(Bench& bench, const PimBenchOptions& options, std::uint64_t seed);
+
+struct HostBenchOptions {
+  bool quick = false;
+  std::uint64_t keys = 0, batch = 0;
+};
+/// The host engine against real libraries (specification 9.3).
+void bench_host(Bench& bench, const HostBenchOptions& options, std::uint64_t seed);
+
+}  // namespace ballast::index

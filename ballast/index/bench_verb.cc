@@ -1,0 +1,47 @@
+// `ballast index bench`: the PIM engine's counted costs, and the host engine against real libraries.
+#include <memory>
+
+#include "ballast/base/errors.h"
+#include "ballast/base/units.h"
+#include "ballast/index/bench_pim.h"
+#include "ballast/index/methods.h"
+#include "ballast/index/verbs.h"
+
+namespace ballast::index {
+
+void add_bench(cli::Program& program) {
+  struct Options {
+    std::string suite = "all", keys = "0", batch = "0";
+    PimBenchOptions pim;
+  };
+  auto options = std::make_shared<Options>();
+  auto verb = program.verb(
+      "bench", "all methods side by side: words, rounds, imbalance (counted); host engine (measured)",
+      {"ballast index bench --quick",
+       "ballast index bench --suite pim --modules 256 --methods pim-tree,range"});
+  verb->add_flag("--quick", options->pim.quick, "smaller sizes, under three minutes");
+  verb->add_option("--suite", options->suite, "all, pim or host")->capture_default_str();
+  verb->add_option("--keys", options->keys, "keys in the index (0: the suite's own)")->capture_default_str();
+  verb->add_option("--batch", options->batch, "operations of a batch (0: the suite's own)")
+      ->capture_default_str();
+  verb->add_option("--modules", options->pim.modules, "PIM modules (0: 64 and 256)")->capture_default_str();
+  verb->add_option("--alphas", options->pim.alphas, "skews; -1 asks all in one piece")->delimiter(',');
+  verb->add_option("--methods", options->pim.methods,
+                   "pim-tree, push, pull, push-pull, range, range-rebalance, jump-push")
+      ->delimiter(',');
+  verb.run([options](const cli::Common& common) {
+    cli::require_one_of("--suite", options->suite, {"all", "pim", "host"});
+    for (const auto& name : options->pim.methods) cli::require_one_of("--methods", name, method_names());
+    options->pim.keys = parse_count("--keys", options->keys);
+    options->pim.batch = parse_count("--batch", options->batch);
+    Bench bench("index", options->suite, common);
+    if (options->suite != "host") bench_pim(bench, options->pim, common.seed);
+    if (options->suite != "pim")
+      bench_host(bench, {.quick = options->pim.quick, .keys = options->pim.keys, .batch = options->pim.batch},
+                 common.seed);
+    if (common.for_people()) bench.section().print(stdout);
+    bench.finish();
+  });
+}
+
+}  // namespace ballast::index

@@ -1,0 +1,35 @@
+// Ordered maps of others behind one thin interface, driven as their users drive them: one key at a time, in
+// the order that suits them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ballast/index/types.h"
+
+namespace ballast::index::peers {
+
+class PeerMap {
+ public:
+  virtual ~PeerMap() = default;
+  virtual void fill(std::span<const Entry> sorted) = 0;
+  virtual std::optional<Value> find(Key key) const = 0;
+  virtual std::optional<Entry> before(Key key) const = 0;
+  /// Loops within, so that the virtual call is paid once; the results are summed so that nothing is optimised
+  /// away.
+  virtual std::uint64_t find_all(std::span<const Key> keys) const = 0;
+  virtual std::uint64_t before_all(std::span<const Key> keys) const = 0;
+  virtual void insert_all(std::span<const Entry> entries) = 0;
+  virtual void erase_all(std::span<const Key> keys) = 0;
+  /// Rows are written to a vector, as ours are.
+  virtual std::vector<Entry> scan_all(std::span<const KeyRange> ranges) const = 0;
+};
+
+struct Peer {
+  std::string name, version;
+  std::unique_ptr<PeerMap> map;  ///< null: not installed
+};
+std::vector<Peer> all_peers();
+
+}  // namespace ballast::index::peers

@@ -1,0 +1,161 @@
+// The PIM machine, simulated: P modules with private memories that talk only with the CPU side, round by
+// round (the PIM model of "The Processing-in-Memory Model", SPAA 2021). Every module really runs its code
+// (dpu/) on its own memory; every word that crosses and every instruction is counted.
+//
+//   Machine machine({.modules = 256});
+//   Round& round = machine.begin("L1");
+//   round.add(module, TASK_GET, {key});          // as many tasks as you like, then
+//   machine.run(round);
+//   const std::uint64_t* reply = round.next(module, 2);
+//
+// What is counted (`RoundRecord`): a word is 8 bytes. `sent` and `received` are task and reply words; block
+// headers and the one length word a module that a variable-length transfer needs are kept apart in
+// `header_words`. IO time h of a round is the most words sent to one module plus the most received from one;
+// padded words are P * h, which is what a transfer of one common length moves.
+//
+// The result does not depend on the number of threads. With `guard`, a module's memory is accessible only
+// while that module runs.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ballast/base/errors.h"
+#include "ballast/base/units.h"
+#include "ballast/index/dpu/tasks.h"
+
+namespace ballast::pim {
+
+/// A global address: module << 32 | offset; 0 is none.
+using Address = std::uint64_t;
+constexpr std::uint32_t module_of(Address address) {
+  return static_cast<std::uint32_t>(address >> 32);
+}
+constexpr std::uint32_t offset_of(Address address) {
+  return static_cast<std::uint32_t>(address);
+}
+constexpr Address address_of(std::uint32_t module, std::uint64_t offset) {
+  return static_cast<std::uint64_t>(module) << 32 | offset;
+}
+
+struct MachineOptions {
+  std::uint32_t modules = 64;
+  Bytes memory = Bytes::mib(64);  ///< of one module
+  int threads = 0;                ///< that simulate; 0: as many as there are cores
+  bool guard = false;             ///< memory protection between CPU side and modules
+};
+
+/// A module's memory is full: the batch was refused before any change, or a single round met it.
+class ModuleFull : public Unavailable {
+ public:
+  ModuleFull(std::uint32_t module, Bytes memory);
+  ModuleFull(std::uint32_t module, Bytes need, Bytes have);
+};
+
+/// What one round cost. All counts are exact.
+struct RoundRecord {
+  std::string phase;
+  std::uint64_t tasks = 0;
+  std::uint64_t sent_words = 0, received_words = 0;  ///< over all modules
+  std::uint64_t most_sent = 0, most_received = 0;    ///< of one module
+  std::uint64_t header_words = 0;                    ///< block headers and length words, all modules
+  std::uint64_t broadcast_words = 0;                 ///< of one copy; counted P times in sent_words
+  std::uint64_t work = 0, most_work = 0;             ///< instructions
+  std::uint64_t most_memory_words = 0;               ///< between memory and scratch, of one module
+  std::uint64_t most_transfers = 0;                  ///< their number, of one module
+  std::uint32_t busiest = 0;                         ///< the module with most sent + received
+  std::vector<std::uint32_t> module_words = {};      ///< sent + received of each, when the machine traces
+
+  std::uint64_t io_time() const { return most_sent + most_received; }
+  std::uint64_t words() const { return sent_words + received_words; }
+};
+
+/// The sum of rounds.
+struct Cost {
+  std::uint32_t modules = 0;
+  std::vector<RoundRecord> rounds;
+
+  std::uint64_t io_time() const;  ///< h
+  std::uint64_t words() const;    ///< true words
+  std::uint64_t header_words() const;
+  std::uint64_t padded_words() const { return io_time() * modules; }
+  double io_imbalance() const;     ///< padded / true words
+  std::uint64_t pim_time() const;  ///< sum over rounds of the most work of one module
+  double work_imbalance() const;
+};
+
+class Machine;
+
+class Round {
+ public:
+  /// Room for one task of `words` words for this module; the caller fills it in.
+  std::uint64_t* add(std::uint32_t module, task type, std::size_t words);
+  void add(std::uint32_t module, task type, std::initializer_list<std::uint64_t> words);
+  /// The same task for every module; runs before the module's own tasks and has no reply.
+  void broadcast(task type, std::initializer_list<std::uint64_t> words);
+  bool empty() const { return tasks_ == 0; }
+
+  /// After Machine::run: the next `words` reply words of this module, in the order of its tasks.
+  const std::uint64_t* next(std::uint32_t module, std::size_t words);
+
+ private:
+  friend class Machine;
+  struct Lane {
+    std::vector<std::uint64_t> send, receive;
+    std::size_t block = 0;  // position of the open block's header
+    int type = 0;           // its type; 0: none
+    std::uint64_t headers = 0;
+    std::size_t cursor = 0;
+    bool used = false;
+  };
+  void open(Lane& lane, task type, std::size_t words);
+
+  std::string phase_;
+  std::vector<Lane> lanes_;
+  Lane broadcast_;
+  std::vector<std::uint32_t> used_;  // lanes that have tasks
+  std::uint64_t tasks_ = 0;
+};
+
+class Machine {
+ public:
+  /// Throws InvalidInput for 0 or more than 65536 modules, or a memory below 64 KiB or above 2 GiB;
+  /// Unavailable when the address space is not to be had.
+  explicit Machine(MachineOptions options);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  std::uint32_t modules() const { return options_.modules; }
+  const MachineOptions& options() const { return options_; }
+
+  /// Starts an empty round; the one before is gone.
+  Round& begin(std::string phase);
+  /// Runs it on all modules; a round without tasks costs nothing and is not recorded. Throws ModuleFull.
+  void run(Round& round);
+
+  /// What was run since the last reset.
+  const Cost& cost() const { return cost_; }
+  void reset_cost();
+  /// Puts back what cost() was: for rounds that are not to be counted.
+  void restore_cost(Cost cost) { cost_ = std::move(cost); }
+  /// Keep words by module in the records (for heat maps).
+  void trace_modules(bool on) { trace_ = on; }
+
+ private:
+  void run_module(std::uint32_t index);
+  void protect(std::uint32_t index, bool accessible);
+
+  MachineOptions options_;
+  std::vector<module> modules_;
+  std::uint8_t* arena_ = nullptr;
+  Round round_;
+  Cost cost_;
+  bool trace_ = false;
+};
+
+}  // namespace ballast::pim

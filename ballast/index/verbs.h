@@ -1,0 +1,11 @@
+// The verbs of `ballast index`, one file each.
+#pragma once
+
+#include "ballast/base/cli.h"
+
+namespace ballast::index {
+void add_bench(cli::Program& program);
+void add_explain(cli::Program& program);
+void add_run(cli::Program& program);
+void add_tour(cli::Program& program);
+}  // namespace ballast::index
