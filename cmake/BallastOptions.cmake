@@ -34,7 +34,7 @@ add_library(ballast_options INTERFACE)
 if(BALLAST_SANITIZE)
   # -Wmaybe-uninitialized guesses wrongly in instrumented standard headers.
   target_compile_options(ballast_options INTERFACE -fsanitize=${BALLAST_SANITIZE} -fno-omit-frame-pointer -g1
-                         -Wno-maybe-uninitialized)
+                         $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(ballast_options INTERFACE -fsanitize=${BALLAST_SANITIZE})
   if(BALLAST_SANITIZE MATCHES "undefined")
     target_compile_options(ballast_options INTERFACE -fno-sanitize-recover=undefined)

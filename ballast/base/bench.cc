@@ -138,28 +138,86 @@ Json Bench::to_json() const {
 }
 
 void Bench::finish() {
-  Table table(
-      fmt::format("{} {}: ratio > 1 means ours is better; spread is the 10th to 90th percentile of rounds",
-                  component_, suite_),
-      {"figure", "what", "unit", "ours", "peer", "its value", "ratio", "spread", "target", "met", "basis",
-       "note"});
-  for (const auto& row : rows_) {
-    const auto met = row.met();
-    table.row({row.id, row.what, row.unit, number(row.ours), row.peer ? row.peer->name : "-",
-               row.peer ? (row.peer->value ? number(row.peer->value) : "not installed") : "-",
-               number(row.ratio),
-               row.ratio_low ? fmt::format("{:.3g}-{:.3g}", *row.ratio_low, *row.ratio_high) : "-",
-               number(row.target), met ? (*met ? "yes" : "MISSED") : "-", to_string(row.basis), row.note});
-  }
+  const Json document = to_json();
+  const Table table = bench_table(document);
   if (common_.for_people()) table.print(stdout);
-  common_.write_json(to_json());
+  common_.write_json(document);
   if (!common_.report_file.empty()) {
     Report report(fmt::format("Ballast {} bench: {}", component_, suite_));
     Section& section = report.add(section_);
     section.table(table);
+    if (const auto chart = ratio_chart(document)) section.chart(*chart);
     section.command(common_.command_line);
     common_.write_report(report);
   }
+}
+
+namespace {
+
+// The documents come from files too, so everything that is missing or of another type is told.
+template <typename Read>
+auto read_bench(const Json& document, const Read& read) {
+  try {
+    if (document.at("schema") != "ballast.bench/1")
+      throw InvalidInput("schema", document.at("schema").dump(), "ballast.bench/1");
+    return read();
+  } catch (const Json::exception& error) {
+    throw InvalidInput(fmt::format("a bench document: {}", error.what()));
+  }
+}
+
+std::optional<double> optional_number(const Json& row, const char* key) {
+  return row.at(key).is_null() ? std::nullopt : std::optional<double>(row.at(key).get<double>());
+}
+
+}  // namespace
+
+Table bench_table(const Json& document) {
+  return read_bench(document, [&] {
+    Table table(
+        fmt::format("{} {}: ratio > 1 means ours is better; spread is the 10th to 90th percentile of rounds",
+                    document.at("component").get<std::string>(), document.at("suite").get<std::string>()),
+        {"figure", "what", "unit", "ours", "peer", "its value", "ratio", "spread", "target", "met", "basis",
+         "note"});
+    for (const Json& row : document.at("rows")) {
+      const Json& peer = row.at("peer");
+      const auto low = optional_number(row, "ratio_low"), high = optional_number(row, "ratio_high");
+      const Json& met = row.at("met");
+      table.row({row.at("id"), row.at("what"), row.at("unit"), number(optional_number(row, "ours")),
+                 peer.is_null() ? "-" : peer.at("name").get<std::string>(),
+                 peer.is_null()               ? "-"
+                 : peer.at("value").is_null() ? "not installed"
+                                              : number(optional_number(peer, "value")),
+                 number(optional_number(row, "ratio")),
+                 low && high ? fmt::format("{:.3g}-{:.3g}", *low, *high) : "-",
+                 number(optional_number(row, "target")),
+                 met.is_null() ? "-" : (met.get<bool>() ? "yes" : "MISSED"), row.at("basis"),
+                 row.at("note")});
+    }
+    return table;
+  });
+}
+
+std::optional<Chart> ratio_chart(const Json& document) {
+  return read_bench(document, [&]() -> std::optional<Chart> {
+    Chart chart{.kind = Chart::Kind::bar,
+                .title = "How many times better than the competitor (1: equal)",
+                .y_label = "ratio",
+                .y_log = true,
+                .series = {{"ratio", {}, {}}},
+                .basis = Basis::counted};
+    for (const Json& row : document.at("rows")) {
+      const auto ratio = optional_number(row, "ratio");
+      if (!ratio || !(*ratio > 0)) continue;
+      chart.labels.push_back(row.at("id"));
+      chart.series[0].ys.push_back(*ratio);
+      // The weakest basis of its rows.
+      const Basis basis = basis_from_string(row.at("basis"));
+      if (basis == Basis::modelled || (basis == Basis::measured && chart.basis == Basis::counted))
+        chart.basis = basis;
+    }
+    return chart.labels.size() < 2 ? std::nullopt : std::optional<Chart>(chart);
+  });
 }
 
 Json machine_facts() {

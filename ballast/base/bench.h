@@ -107,6 +107,12 @@ class Bench {
   Section section_;
 };
 
+/// The table of all rows of a `ballast.bench/1` document, for people. Throws InvalidInput for another
+/// document.
+Table bench_table(const Json& document);
+/// Its figures that have a competitor, as one chart of ratios; nullopt for fewer than two.
+std::optional<Chart> ratio_chart(const Json& document);
+
 /// {cpu, cores, isa, load}: what is needed to judge a figure.
 Json machine_facts();
 

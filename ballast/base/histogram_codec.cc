@@ -21,7 +21,6 @@ namespace {
 
 constexpr std::uint32_t kCookie = 0x1c849313, kCompressedCookie = 0x1c849314;
 constexpr std::uint32_t kCookieFamily = 0x1c849300;
-constexpr std::size_t kHeaderBytes = 40;
 constexpr std::size_t kLimitBytes = std::size_t{64} << 20;
 
 template <typename Integer>

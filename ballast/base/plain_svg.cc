@@ -64,7 +64,7 @@ std::string what_is_wrong_with_attributes(std::string_view rest) {
     if (name == "attributename" && (value.starts_with("on") || value.find("href") != value.npos))
       return "an animation of a reference";
     if (value.find("javascript:") != value.npos) return "a script in an attribute";
-    if (const auto wrong = what_is_wrong_with_style(value); !wrong.empty()) return wrong;
+    if (auto wrong = what_is_wrong_with_style(value); !wrong.empty()) return wrong;
   }
   return "";
 }
@@ -105,10 +105,10 @@ std::string what_is_wrong_with_svg(std::string_view svg) {
     const std::string name = full_name.substr(full_name.find(':') + 1);
     if (std::find(kForbidden.begin(), kForbidden.end(), name) != kForbidden.end())
       return fmt::format("an element <{}>", name);
-    if (const auto wrong = what_is_wrong_with_attributes(tag.substr(name_end)); !wrong.empty()) return wrong;
+    if (auto wrong = what_is_wrong_with_attributes(tag.substr(name_end)); !wrong.empty()) return wrong;
     if (name == "style" && !closing) {
       const std::string sheet = lower(svg.substr(end, std::min(svg.find("</", end), svg.size()) - end));
-      if (const auto wrong = what_is_wrong_with_style(sheet); !wrong.empty()) return wrong;
+      if (auto wrong = what_is_wrong_with_style(sheet); !wrong.empty()) return wrong;
     }
     depth += closing ? -1 : single ? 0 : 1;
     at = end + 1;

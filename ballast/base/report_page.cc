@@ -81,7 +81,12 @@ std::string badge(std::optional<Basis> basis) {
   return basis ? fmt::format("<span class=\"badge {0}\">{0}</span>", to_string(*basis)) : "";
 }
 
+// A title that ends in "(counted)" says in words what the badge shows.
 std::string caption(std::string_view title, std::optional<Basis> basis) {
+  if (basis) {
+    const std::string words = fmt::format(" ({})", to_string(*basis));
+    if (title.ends_with(words)) title.remove_suffix(words.size());
+  }
   if (title.empty() && !basis) return "";
   return fmt::format("<figcaption><span>{}</span>{}</figcaption>\n", inline_text(title), badge(basis));
 }

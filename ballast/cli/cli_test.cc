@@ -113,6 +113,32 @@ TEST_F(Tour, CtrlCLeavesNothing) {
   EXPECT_EQ(files(), 3u) << output;  // ballast, ballast-orch, ran
 }
 
+TEST_F(Tour, ResultsOfSeveralRunsJoinToOnePage) {
+  const auto ballast = [&](const std::string& words) {
+    return shell("cd " + folder_ + " && " + kBallast + words);
+  };
+  const std::string row =
+      R"({"id":"E1","what":"w","unit":"s","ours":1,"peer":{"name":"p","value":2,"version":"","settings":""},
+    "ratio":2,"ratio_low":1.9,"ratio_high":2.1,"better":"lower","target":3,"met":false,"basis":"counted","note":""})";
+  const std::string head =
+      R"({"schema":"ballast.bench/1","component":"kv","suite":"s","machine":{"cpu":"C","cores":2,"isa":"i","load":0},"seed":1,"command":"ballast kv bench","rows":[)";
+  write_file(folder_ + "/a.json", head + row + "," + row + "]}");
+  write_file(folder_ + "/b.json", R"({"title":"a stop","uneven":"u","today":"","ballast":"","blocks":[]})");
+  const auto [code, output] = ballast("report a.json b.json --out page.html");
+  ASSERT_EQ(code, 0) << output;
+  const std::string page = read_file(folder_ + "/page.html");
+  for (const char* part :
+       {"kv bench s", "missed", "1.9-2.1", "<h2>a stop</h2>", "How many times better", "ballast kv bench"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  write_file(folder_ + "/c.json", R"({"schema":"ballast.bench/1","rows":[{}]})");
+  EXPECT_EQ(ballast("report c.json").first, 2);
+  write_file(folder_ + "/c.json", "[1]");
+  EXPECT_NE(ballast("report c.json").second.find("c.json"), std::string::npos);
+  EXPECT_EQ(ballast("report none.json").first, 3);
+  EXPECT_EQ(ballast("report").first, 2);
+  EXPECT_EQ(ballast("report --ot x").first, 2);
+}
+
 TEST(Doctor, ComparesListsWithWhatIsInstalled) {
   const auto sections = parse_packages(
       "# comment\n[house]\ng++ 4:12\nmake\n\n[llama]\nsource "

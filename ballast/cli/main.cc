@@ -5,6 +5,7 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/cli/doctor.h"
+#include "ballast/cli/join_report.h"
 #include "ballast/cli/programs.h"
 #include "ballast/cli/tour.h"
 
@@ -15,6 +16,7 @@ int help() {
       "Ballast keeps uneven work level.\n\n"
       "usage: ballast COMPONENT VERB [flags]      ballast COMPONENT --help\n"
       "       ballast tour [COMPONENT...]         a guided run of every component, ending in a page\n"
+      "       ballast report FILE.json...         results of several runs joined to one page\n"
       "       ballast doctor                      what is built, what is missing, how to get it\n"
       "       ballast --version\n\ncomponents:");
   for (const auto& component : ballast::cli::components()) {
@@ -36,6 +38,7 @@ int main(int argc, char** argv) {
     }
     if (word == "doctor") return ballast::cli::doctor({argv + 2, argv + argc});
     if (word == "tour") return ballast::cli::tour({argv + 2, argv + argc});
+    if (word == "report") return ballast::cli::join_report({argv + 2, argv + argc});
     return ballast::cli::start_component(word, argv + 1);
   } catch (const ballast::InvalidInput& error) {
     std::fprintf(stderr, "ballast: %s\n", error.what());
