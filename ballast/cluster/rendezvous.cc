@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <thread>
 
 namespace ballast::cluster {
 
@@ -18,6 +19,7 @@ Rendezvous::Rendezvous(int first, int machines, double timeout_s)
     : first_(first),
       machines_(machines),
       timeout_s_(timeout_s),
+      spinning_(machines > 1 && static_cast<unsigned>(machines) <= std::thread::hardware_concurrency()),
       here_(static_cast<std::size_t>(machines), false) {}
 
 void Rendezvous::throw_failure() const {
@@ -56,11 +58,19 @@ void Rendezvous::meet(int machine, Meeting kind, const Where& where) {
   if (++arrived_ == machines_) {
     arrived_ = 0;
     here_.assign(here_.size(), false);
-    ++generation_;
+    generation_.fetch_add(1, std::memory_order_release);
     changed_.notify_all();
     return;
   }
-  const std::uint64_t mine = generation_;
+  const std::uint64_t mine = generation_.load(std::memory_order_relaxed);
+  if (spinning_) {
+    lock.unlock();
+    for (int turn = 0; turn < 2000; ++turn) {
+      if (generation_.load(std::memory_order_acquire) != mine) return;
+      __builtin_ia32_pause();
+    }
+    lock.lock();
+  }
   const auto ready = [&] { return generation_ != mine || failure_ || left_; };
   if (!changed_.wait_for(lock, std::chrono::duration<double>(timeout_s_), ready)) {
     throw Unavailable(fmt::format("machine {} waits in stage '{}', superstep {} for machines {} since {} s",

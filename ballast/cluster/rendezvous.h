@@ -3,6 +3,7 @@
 // is missing.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -44,9 +45,10 @@ class Rendezvous {
 
   const int first_, machines_;
   const double timeout_s_;
+  const bool spinning_;  ///< every party has a core of its own: looking a while is faster than sleeping
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::uint64_t generation_ = 0;
+  std::atomic<std::uint64_t> generation_{0};  ///< meetings so far
   int arrived_ = 0;
   std::vector<bool> here_;
   Meeting kind_ = Meeting::none;

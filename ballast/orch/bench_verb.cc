@@ -6,6 +6,7 @@
 
 #include "ballast/base/bench.h"
 #include "ballast/base/errors.h"
+#include "ballast/base/file.h"
 #include "ballast/base/statistics.h"
 #include "ballast/base/units.h"
 #include "ballast/orch/bytes_grid.h"
@@ -20,8 +21,8 @@ struct BenchOptions {
                                    "hot-replicate", "tree-combine", "td-orch"};
   std::vector<double> zipf{0, 0.99, 1.2, 1.5};
   std::vector<std::uint32_t> item{64, 1024, 8192};
-  std::string keys = "1e6", tasks = "50000", transport = "threads", fanout = "flat", placement = "butterfly";
-  std::string push_limit, meta_limit, suite = "table";
+  std::string keys = "1e6", tasks = "50000", transport = "threads", fanout = "auto", placement = "butterfly";
+  std::string push_limit, meta_limit, net, account, suite = "table";
   int machines = 16;
   int machines_per_rank = 1;
   bool write = false, rank_order = false, quick = false;
@@ -42,6 +43,7 @@ void table_suite(const BenchOptions& given, const cli::Common& common) {
   base.placement = given.placement == "hash" ? Placement::hash : Placement::butterfly;
   auto cluster = cluster::Cluster::open({.machines = given.transport == "mpi" ? 0 : given.machines,
                                          .transport = given.transport,
+                                         .net = given.net,
                                          .machines_per_rank = given.machines_per_rank,
                                          .seed = common.seed});
   const bool speaks = cluster.is_first();
@@ -98,7 +100,9 @@ void table_suite(const BenchOptions& given, const cli::Common& common) {
       }
     }
   }
-  if (speaks) bench.finish();
+  if (!speaks) return;
+  if (!given.account.empty()) write_file(given.account, cluster::to_csv(cluster.accounts()));
+  bench.finish();
 }
 
 }  // namespace
@@ -110,7 +114,8 @@ void add_bench(cli::Program& program) {
       {"ballast orch bench --quick --json orch.json",
        "ballast orch bench --methods push,pull-dedup,td-orch,td-orch:4 --zipf 0,1.2 --item 1024"});
   verb->add_option("--suite", options->suite,
-                   "table: the cells asked for; grid: the bytes grid against its model")
+                   "table: the cells asked for; grid: all counted figures of the chapter; shaped: times on "
+                   "an emulated slow network")
       ->capture_default_str();
   verb->add_flag("--quick", options->quick, "the figures of the chapter, within three minutes");
   verb->add_option(
@@ -122,10 +127,14 @@ void add_bench(cli::Program& program) {
   verb->add_option("--keys", options->keys, "number of keys")->capture_default_str();
   verb->add_option("--tasks", options->tasks, "tasks of each machine")->capture_default_str();
   verb->add_option("--machines", options->machines, "P")->capture_default_str();
-  verb->add_option("--transport", options->transport, "threads or mpi")->capture_default_str();
+  verb->add_option("--transport", options->transport, "threads, shaped or mpi")->capture_default_str();
+  verb->add_option("--net", options->net, "slow the links to this profile (`ballast cluster info`)");
+  verb->add_option("--account", options->account,
+                   "write what every machine sent in every superstep of the last cell, for `orch trace`")
+      ->type_name("FILE.csv");
   verb->add_option("--machines-per-rank", options->machines_per_rank, "machines in each MPI rank")
       ->capture_default_str();
-  verb->add_option("--fanout", options->fanout, "flat, theory, or at least 2")->capture_default_str();
+  verb->add_option("--fanout", options->fanout, "auto, flat, theory, or at least 2")->capture_default_str();
   verb->add_option("--placement", options->placement, "of transit nodes: butterfly or hash")
       ->capture_default_str();
   verb->add_option("--push-limit", options->push_limit,
@@ -135,8 +144,9 @@ void add_bench(cli::Program& program) {
   verb->add_flag("--write", options->write, "tasks also add to their item");
   verb->add_flag("--rank-order", options->rank_order, "keys are ranks, dealt to machines in turn");
   verb.run([options](const cli::Common& common) {
-    cli::require_one_of("--suite", options->suite, {"table", "grid"});
+    cli::require_one_of("--suite", options->suite, {"table", "grid", "shaped"});
     if (options->quick || options->suite == "grid") return grid_suite(common);
+    if (options->suite == "shaped") return shaped_suite(common);
     table_suite(*options, common);
   });
 }

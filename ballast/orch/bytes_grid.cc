@@ -5,7 +5,11 @@
 #include <cmath>
 
 #include "ballast/base/bench.h"
+#include "ballast/base/random.h"
 #include "ballast/base/statistics.h"
+#include "ballast/cluster/cluster.h"
+#include "ballast/data/zipf.h"
+#include "ballast/orch/optimal.h"
 #include "ballast/orch/workload.h"
 
 namespace ballast::orch {
@@ -37,6 +41,161 @@ const std::vector<ModelCell>& model_cells() {
   };
   return cells;
 }
+
+namespace {
+
+double kib_of(const Outcome& outcome) {
+  return static_cast<double>(outcome.report.busiest_bytes()) / 1024;
+}
+
+bool is_ours(const std::string& method) {
+  return method.rfind("td-orch", 0) == 0;
+}
+
+// td-orch as it comes (fan-out auto) against the best of all baselines in every cell of skew and item size.
+void against_all_baselines(const cli::Common& common, Bench& bench) {
+  const std::vector<std::string> methods{"push",          "pull-dedup",     "sort",
+                                         "hot-replicate", "tree-combine:4", "td-orch"};
+  Table table("KiB through the busiest machine of 16, 10 000 tasks each (counted)",
+              {"exponent", "item", "push", "pull-dedup", "sort", "hot-replicate", "tree-combine",
+               "td-orch auto", "forest", "gain over the best"});
+  auto cluster = cluster::Cluster::open({.machines = 16, .seed = common.seed});
+  std::vector<double> gains, plain_gains;
+  int large = 0, plain_large = 0;
+  for (double theta : {0.0, 0.5, 0.99, 1.2, 1.5, 2.0}) {
+    for (std::uint32_t item : {64u, 1024u, 8192u}) {
+      cli::stop_if_interrupted();
+      const auto outcomes = run_cell(
+          cluster, {.theta = theta, .item_bytes = item, .machines = 16, .tasks = 10'000, .keys = 1'000'000},
+          methods, {}, common.seed);
+      std::vector<std::string> row{fmt::format("{}", theta), std::to_string(item)};
+      const Outcome* best = nullptr;
+      double plain = INFINITY;  // push, pull-dedup, sort
+      for (const auto& outcome : outcomes) {
+        row.push_back(fmt::format("{:.0f}", kib_of(outcome)));
+        if (is_ours(outcome.method)) continue;
+        if (best == nullptr || kib_of(outcome) < kib_of(*best)) best = &outcome;
+        if (outcome.method != "hot-replicate") plain = std::min(plain, kib_of(outcome));
+      }
+      const double gain = kib_of(*best) / kib_of(outcomes.back());
+      gains.push_back(gain);
+      large += gain >= 2.8;
+      plain_gains.push_back(plain / kib_of(outcomes.back()));
+      plain_large += plain_gains.back() >= 2.8;
+      row.push_back(outcomes.back().report.forest);
+      row.push_back(fmt::format("{:.2f} ({})", gain, best->method));
+      table.row(row);
+      bench.add({.id = fmt::format("auto.z{}.b{}", theta, item),
+                 .what = "busiest machine's bytes, td-orch auto against the best of all baselines",
+                 .unit = "KiB",
+                 .ours = kib_of(outcomes.back()),
+                 .peer = Peer{best->method, kib_of(*best)},
+                 .better = Better::lower,
+                 .target = 1 / 1.05,
+                 .basis = Basis::counted});
+    }
+  }
+  const auto summary = [&](const char* id, const char* what, const std::vector<double>& of, int cells) {
+    bench.add({.id = std::string(id) + ".geomean",
+               .what = std::string("geometric mean of the gains over ") + what,
+               .unit = "x",
+               .ours = geometric_mean(of),
+               .better = Better::higher,
+               .target = 1.8,
+               .basis = Basis::counted});
+    bench.add({.id = std::string(id) + ".large",
+               .what = std::string("cells with a gain of at least 2.8 over ") + what,
+               .unit = "cells",
+               .ours = static_cast<double>(cells),
+               .better = Better::higher,
+               .target = 2,
+               .basis = Basis::counted});
+  };
+  summary("auto", "the best of all baselines of the cell", gains, large);
+  summary("plain", "the best of push, pull-dedup, sort and tree-combine", plain_gains, plain_large);
+  if (common.for_people()) table.print(stdout);
+  bench.section().table(table);
+}
+
+// Ever more machines with the same work each, under strong skew and large items.
+void weak_scaling(const cli::Common& common, Bench& bench) {
+  const std::vector<std::string> methods{"push",          "pull-dedup",   "sort",
+                                         "hot-replicate", "td-orch:flat", "td-orch"};
+  Table table("KiB through the busiest machine; exponent 1.5, items of 8 KiB, 4000 tasks a machine (counted)",
+              {"P", "push", "pull-dedup", "sort", "hot-replicate", "td-orch flat", "td-orch auto", "forest"});
+  std::vector<Outcome> first, last;
+  for (int machines : {4, 16, 64, 256}) {
+    cli::stop_if_interrupted();
+    auto cluster = cluster::Cluster::open({.machines = machines, .seed = common.seed});
+    last = run_cell(
+        cluster, {.theta = 1.5, .item_bytes = 8192, .machines = machines, .tasks = 4'000, .keys = 1'000'000},
+        methods, {}, common.seed);
+    if (first.empty()) first = last;
+    std::vector<std::string> row{std::to_string(machines)};
+    for (const auto& outcome : last) row.push_back(fmt::format("{:.0f}", kib_of(outcome)));
+    row.push_back(last.back().report.forest);
+    table.row(row);
+  }
+  double best = INFINITY;
+  for (const auto& outcome : last) {
+    if (!is_ours(outcome.method)) best = std::min(best, kib_of(outcome));
+  }
+  const double ours = kib_of(last.back()), flat = kib_of(last[methods.size() - 2]);
+  bench.add({.id = "weak.growth",
+             .what = "growth of the busiest machine's bytes from 4 to 256 machines, against push's",
+             .unit = "x",
+             .ours = ours / kib_of(first.back()),
+             .peer = Peer{"push", kib_of(last[0]) / kib_of(first[0])},
+             .better = Better::lower,
+             .target = 13,
+             .basis = Basis::counted,
+             .note = "ours at most 5"});
+  bench.add({.id = "weak.p256",
+             .what = "256 machines: against the best baseline",
+             .unit = "KiB",
+             .ours = ours,
+             .peer = Peer{"best baseline", best},
+             .better = Better::lower,
+             .target = 2,
+             .basis = Basis::counted});
+  bench.add({.id = "ablation.forest",
+             .what = "256 machines: the forest switched off",
+             .unit = "KiB",
+             .ours = ours,
+             .peer = Peer{"td-orch flat", flat},
+             .better = Better::lower,
+             .target = 4,
+             .basis = Basis::counted});
+  if (common.for_people()) table.print(stdout);
+  bench.section().table(table);
+}
+
+// Small random cases against the best of all placements.
+void against_the_optimum(const cli::Common& common, Bench& bench) {
+  const RecordSizes sizes{.task = 32, .item = 257, .reply = 16, .meta = 16};
+  Random random(common.seed);
+  std::vector<double> ratios;
+  for (int trial = 0; trial < 100; ++trial) {
+    const data::Zipf zipf(4, random.uniform(0, 2));
+    std::vector<KeyDemand> demands(3);
+    for (std::size_t k = 0; k < demands.size(); ++k) {
+      demands[k].owner = static_cast<int>(random.below(3));
+      for (int m = 0; m < 3; ++m)
+        demands[k].by_machine.emplace_back(m, 1 + random.below(zipf(random) == 0 ? 60 : 4));
+    }
+    const double least = least_busiest_bytes(3, demands, sizes);
+    if (least > 0) ratios.push_back(flat_busiest_bytes(3, demands, sizes) / least);
+  }
+  bench.add({.id = "optimum.geomean",
+             .what = "3 machines, 3 keys: bytes of the flat rule over the least of all 19683 placements",
+             .unit = "x",
+             .ours = geometric_mean(ratios),
+             .better = Better::lower,
+             .basis = Basis::counted,
+             .note = fmt::format("worst of 100 cases {:.2f}", quantile(ratios, 1))});
+}
+
+}  // namespace
 
 void grid_suite(const cli::Common& common) {
   Bench bench("orch", "grid", common);
@@ -93,6 +252,9 @@ void grid_suite(const cli::Common& common) {
   }
   if (common.for_people()) table.print(stdout);
   bench.section().table(table);
+  against_all_baselines(common, bench);
+  weak_scaling(common, bench);
+  against_the_optimum(common, bench);
   bench.finish();
 }
 

@@ -24,5 +24,7 @@ const std::vector<ModelCell>& model_cells();
 
 /// `orch bench --suite grid`: counted against modelled, and td-orch against the best baseline of each cell.
 void grid_suite(const cli::Common& common);
+/// `orch bench --suite shaped`: times on an emulated slow network.
+void shaped_suite(const cli::Common& common);
 
 }  // namespace ballast::orch

@@ -45,11 +45,11 @@ Method method_from_string(const std::string& word) {
 }
 
 Forest make_forest(const Options& options, int machines) {
-  if (options.fanout == "flat") return Forest::flat(machines);
+  if (options.fanout == "flat" || options.fanout == "auto") return Forest::flat(machines);
   if (options.fanout == "theory")
     return Forest::with_fanout(machines, Forest::theory_fanout(machines), options.placement);
   const auto fanout =
-      whole_number("--fanout", options.fanout, 2, "flat, theory, or an integer of at least 2");
+      whole_number("--fanout", options.fanout, 2, "auto, flat, theory, or an integer of at least 2");
   return Forest::with_fanout(machines, static_cast<int>(std::min<std::uint64_t>(fanout, 4096)),
                              options.placement);
 }

@@ -28,8 +28,8 @@ const std::vector<std::string>& method_names();
 
 struct Options {
   Method method = Method::td_orch;
-  /// flat, theory, or a fan-out of at least 2.
-  std::string fanout = "flat";
+  /// auto (by the bytes model, auto_fanout.h), flat, theory, or a fan-out of at least 2.
+  std::string fanout = "auto";
   Placement placement = Placement::butterfly;
   /// Most tasks of one key that move from a leaf or a transit node; empty: the break-even of bytes.
   std::string push_limit = {};
@@ -40,7 +40,8 @@ struct Options {
   int hot_keys = 8;                             ///< how many of the most wanted keys the report names
 };
 
-/// The forest that these options ask for. Throws InvalidInput naming the flag.
+/// The forest that these options ask for (auto: flat, until it is chosen). Throws InvalidInput naming the
+/// flag.
 Forest make_forest(const Options& options, int machines);
 
 /// C_leaf, C_in and M (section "limits"): how many tasks or meta-tasks of one key may move on.

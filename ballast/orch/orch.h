@@ -16,6 +16,7 @@
 //   });
 #pragma once
 
+#include "ballast/orch/auto_fanout.h"
 #include "ballast/orch/baselines.h"
 #include "ballast/orch/batch.h"
 #include "ballast/orch/forest.h"
@@ -110,8 +111,11 @@ StageReport run(cluster::Machine& me, S& store, Batch<C>& batch, const Options& 
     case Method::tree_combine:
       break;
   }
-  const Forest forest = make_forest(options, me.machines());
-  const Limits limits = make_limits(options, internal::record_sizes<C>(me, store, batch), forest);
+  const RecordSizes sizes = internal::record_sizes<C>(me, store, batch);
+  Options resolved = options;
+  if (options.fanout == "auto") resolved.fanout = internal::auto_fanout(stage, sizes);
+  const Forest forest = make_forest(resolved, me.machines());
+  const Limits limits = make_limits(resolved, sizes, forest);
   internal::TdOrch<C, S> td(stage, forest, limits);
   td.run();
   StageReport report = stage.report(forest.describe());

@@ -103,6 +103,7 @@ std::vector<Setting> settings() {
       add({.method = method}, "default");
     add({.method = Method::push, .merge_updates = false}, "no merging");
     add({.method = Method::tree_combine, .fanout = "2"}, "F=2");
+    add({.fanout = "flat"}, "flat");
     for (const char* fanout : {"2", "3", "4", "theory"}) {
       for (auto placement : {Placement::butterfly, Placement::hash}) {
         for (const char* limit : {"0", "1", "3", "theory", ""}) {
@@ -275,7 +276,7 @@ TEST(Bounds, FlatIsNeverAboveTheBetterOfPushAndPull) {
         const data::Zipf zipf(keys, theta);
         Random draws(seed, static_cast<std::uint64_t>(me.id()));
         for (std::size_t i = 0; i < tasks; ++i) batch.add(zipf(draws), {1, 0});
-        return run(me, store, batch, {.method = method}).total();
+        return run(me, store, batch, {.method = method, .fanout = "flat"}).total();
       };
       const auto of = [](const StageCounters& c) {
         return c.task_bytes + c.meta_bytes + c.request_bytes + c.item_bytes + c.reply_bytes;

@@ -6,6 +6,8 @@
 namespace ballast::orch {
 
 void add_bench(cli::Program& program);
+void add_explain(cli::Program& program);
+void add_trace(cli::Program& program);
 void add_tour(cli::Program& program);
 
 }  // namespace ballast::orch

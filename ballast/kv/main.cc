@@ -1,0 +1,8 @@
+#include "ballast/kv/verbs.h"
+
+int main(int argc, char** argv) {
+  ballast::cli::Program program("kv", "a partitioned key-value store that hot keys cannot hurt");
+  ballast::kv::add_serve(program);
+  ballast::kv::add_bench(program);
+  return program.main(argc, argv);
+}

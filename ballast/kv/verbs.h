@@ -1,0 +1,11 @@
+// The verbs of `ballast kv`, one file each.
+#pragma once
+
+#include "ballast/base/cli.h"
+
+namespace ballast::kv {
+
+void add_serve(cli::Program& program);
+void add_bench(cli::Program& program);
+
+}  // namespace ballast::kv
