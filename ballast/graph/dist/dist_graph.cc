@@ -72,9 +72,10 @@ Owners even_chunks(std::uint64_t vertices, int machines) {
 
 }  // namespace
 
-// Contiguous ranges of equal weight, the weight of a vertex being alpha + min(out-degree, tau): alpha =
-// 8(P-1) for what a vertex costs in messages, tau = 4 mean degrees because the edges of hubs are spread
-// anyway. Ranges end at block boundaries, so that only block sums travel.
+// Contiguous ranges of equal weight. For the engines of others the weight of a vertex is Gemini's, 8(P-1) +
+// out-degree: edges lie with owners. `tdo` evens edges out by itself, so its owners even out traffic: a
+// vertex costs about as many values as it has machines among its neighbours, at most P-1 each way. Ranges end
+// at block boundaries, so that only block sums travel.
 void DistGraph::choose_owners(const EdgeSource& source, const EdgeArrays& edges) {
   const std::uint64_t n = source.vertices();
   const int machines = me_.machines();
@@ -85,8 +86,10 @@ void DistGraph::choose_owners(const EdgeSource& source, const EdgeArrays& edges)
   owners_ = even_chunks(n, machines);
   if (machines == 1 || n == 0) return;
   const auto degrees = gather_degrees(me_, owners_, edges);
-  const std::uint64_t alpha = 8 * static_cast<std::uint64_t>(machines - 1),
-                      tau = std::max<std::uint64_t>(1, 4 * edges_ / n);
+  const auto others = static_cast<std::uint64_t>(machines - 1);
+  const bool even_traffic = options_.partition == Partition::tdo && options_.place_by_contention;
+  const std::uint64_t alpha = even_traffic ? 1 : 8 * others;
+  const std::uint64_t tau = even_traffic ? 2 * others : ~std::uint64_t{0};
   const std::uint64_t first = owners_.global(me_.id(), 0);
   struct Block {
     std::uint64_t end, weight;

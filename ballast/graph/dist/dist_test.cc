@@ -122,7 +122,7 @@ TEST(Owners, BothDirectionsAgree) {
   }
 }
 
-TEST(Placement, ACoverServesEveryEdgeAndBeatsBothOneSidedOnes) {
+TEST(Placement, TheCoverServesEveryEdgeAndIsASmallestOne) {
   Random random(kSeed);
   for (int round = 0; round < 200; ++round) {
     const std::uint64_t n = 1 + random.below(30), m = 1 + random.below(60);
@@ -134,19 +134,23 @@ TEST(Placement, ACoverServesEveryEdgeAndBeatsBothOneSidedOnes) {
     }
     std::vector<VertexId> sources, targets;
     for (const auto& [u, v] : block) sources.push_back(u), targets.push_back(v);
-    const auto at_target = cover_block(sources, targets, n);
+    const auto sides = cover_block(sources, targets, n);
     std::set<VertexId> travelling_sources, travelling_targets;
     for (std::size_t i = 0; i < sources.size(); ++i) {
-      if (at_target[i])
-        travelling_sources.insert(sources[i]);
-      else
-        travelling_targets.insert(targets[i]);
+      if (sides[i] == Side::target) travelling_sources.insert(sources[i]);
+      if (sides[i] == Side::source) travelling_targets.insert(targets[i]);
+    }
+    // A free edge has both ends in the cover, whatever put them there.
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      if (sides[i] != Side::either) continue;
+      travelling_sources.insert(sources[i]);
+      travelling_targets.insert(targets[i]);
     }
     const std::size_t cover = travelling_sources.size() + travelling_targets.size();
     EXPECT_LE(cover, std::min(std::set(sources.begin(), sources.end()).size(),
                               std::set(targets.begin(), targets.end()).size()) +
                          2);
-    // A maximum matching bounds every cover from below (Koenig); greedy stays within twice of it.
+    // No cover is smaller than a largest matching (Koenig): ours must be as small.
     std::map<VertexId, VertexId> matched;  // target -> source
     std::size_t matching = 0;
     std::function<bool(VertexId, std::set<VertexId>&)> augment = [&](VertexId u, std::set<VertexId>& seen) {
@@ -164,9 +168,16 @@ TEST(Placement, ACoverServesEveryEdgeAndBeatsBothOneSidedOnes) {
       std::set<VertexId> seen;
       matching += augment(u, seen);
     }
-    EXPECT_GE(cover, matching);
-    EXPECT_LE(cover, 2 * matching);
+    EXPECT_EQ(cover, matching);
   }
+}
+
+TEST(Placement, FreeEdgesEvenMachinesOutAsFarAsTheyGo) {
+  // Machine 0 has 100 edges of its own; block (1, 0) has 60 free ones, which all belong on machine 1.
+  const std::vector<std::uint64_t> blocks{0, 60, 0, 0};
+  EXPECT_EQ(share_free_edges({100, 20}, blocks), (std::vector<std::uint64_t>{0, 60, 0, 0}));
+  // With 20 and 20 they are halved.
+  EXPECT_EQ(share_free_edges({20, 20}, blocks), (std::vector<std::uint64_t>{0, 30, 0, 0}));
 }
 
 TEST(DistGraph, EveryEdgeLivesOnceAndRoutesJoinMirrorsToOwners) {

@@ -75,25 +75,32 @@ EdgeArrays move_edges(Machine& me, const EdgeArrays& edges, Destination destinat
 // direction of routes then needs no exchange in any round.
 EdgeArrays place_by_contention(Machine& me, const Owners& owners, EdgeArrays edges) {
   constexpr double kWorthwhile = 0.8;
+  const auto machines = static_cast<std::size_t>(me.machines());
   std::vector<std::uint64_t> keys(edges.size());
   for (std::size_t i = 0; i < edges.size(); ++i)
     keys[i] = static_cast<std::uint64_t>(owners.owner(edges.sources[i])) << 32 | edges.sources[i];
   sort_by(edges, keys);
-  std::vector<int> destination(edges.size(), me.id());
+  std::vector<Side> sides(edges.size(), Side::target);
   struct Links {
-    std::uint64_t edges, one_sided, covered;
-  } links{edges.size(), 0, 0};
+    std::uint64_t one_sided, covered;
+  } links{0, 0};
+  std::vector<std::uint64_t> counts(2 * machines,
+                                    0);  // fixed edges by machine; free edges of my blocks by source owner
   std::vector<VertexId> sources, targets;
   for (std::size_t begin = 0, end; begin < edges.size(); begin = end) {
-    const int a = static_cast<int>(keys[begin] >> 32);
-    for (end = begin; end < edges.size() && static_cast<int>(keys[end] >> 32) == a; ++end) {
+    const auto a = static_cast<std::size_t>(keys[begin] >> 32);
+    for (end = begin; end < edges.size() && static_cast<std::size_t>(keys[end] >> 32) == a; ++end) {
     }
-    if (a == me.id()) continue;
+    if (a == static_cast<std::size_t>(me.id())) {
+      counts[a] += end - begin;
+      continue;
+    }
     sources.assign(edges.sources.begin() + static_cast<std::ptrdiff_t>(begin),
                    edges.sources.begin() + static_cast<std::ptrdiff_t>(end));
     targets.clear();
     for (std::size_t i = begin; i < end; ++i) targets.push_back(owners.index(edges.targets[i]));
-    const auto stays = cover_block(sources, targets, owners.count(me.id()));
+    const auto block = cover_block(sources, targets, owners.count(me.id()));
+    std::copy(block.begin(), block.end(), sides.begin() + static_cast<std::ptrdiff_t>(begin));
     std::vector<bool> seen(owners.count(me.id()), false);
     bool counted = false;
     for (std::size_t i = 0; i < sources.size(); ++i) {
@@ -101,21 +108,41 @@ EdgeArrays place_by_contention(Machine& me, const Owners& owners, EdgeArrays edg
         ++links.one_sided;
         counted = false;
       }
-      if (stays[i]) {
-        links.covered += !counted;
-        counted = true;
-      } else {
-        destination[begin + i] = a;
+      ++counts[block[i] == Side::either   ? machines + a
+               : block[i] == Side::source ? a
+                                          : static_cast<std::size_t>(me.id())];
+      if (block[i] == Side::source) {
         links.covered += !seen[targets[i]];
         seen[targets[i]] = true;
+      } else {
+        links.covered += !counted;
+        counted = true;
       }
     }
   }
   links = me.allreduce(links, [](Links x, Links y) {
-    return Links{x.edges + y.edges, x.one_sided + y.one_sided, x.covered + y.covered};
+    return Links{x.one_sided + y.one_sided, x.covered + y.covered};
   });
   if (static_cast<double>(links.covered) > kWorthwhile * static_cast<double>(links.one_sided)) return edges;
-  return move_edges(me, edges, [&](std::size_t i) { return destination[i]; });
+
+  std::vector<double> fixed(machines, 0);
+  std::vector<std::uint64_t> free_edges(machines * machines, 0);
+  const auto all = me.allgather_bytes(std::as_bytes(std::span(counts)));
+  for (std::size_t b = 0; b < machines; ++b) {
+    cluster::Reader reader(all[b]);
+    for (std::size_t a = 0; a < machines; ++a) fixed[a] += static_cast<double>(reader.get<std::uint64_t>());
+    for (std::size_t a = 0; a < machines; ++a) free_edges[b * machines + a] = reader.get<std::uint64_t>();
+  }
+  const auto shares = share_free_edges(std::move(fixed), free_edges);
+  std::vector<std::uint64_t> left(
+      shares.begin() + static_cast<std::ptrdiff_t>(machines * static_cast<std::size_t>(me.id())),
+      shares.begin() + static_cast<std::ptrdiff_t>(machines * static_cast<std::size_t>(me.id() + 1)));
+  return move_edges(me, edges, [&](std::size_t i) {
+    const auto a = static_cast<std::size_t>(keys[i] >> 32);
+    if (sides[i] == Side::target || (sides[i] == Side::either && left[a] == 0)) return me.id();
+    if (sides[i] == Side::either) --left[a];
+    return static_cast<int>(a);
+  });
 }
 
 // Step 3: machines above the bound hand edges, by whole sources as far as it goes, to machines below the
@@ -181,37 +208,112 @@ int formula_place(const Owners& owners, Partition partition, VertexId u, VertexI
   return 0;
 }
 
-std::vector<bool> cover_block(const std::vector<VertexId>& sources, const std::vector<VertexId>& targets,
+std::vector<Side> cover_block(const std::vector<VertexId>& sources, const std::vector<VertexId>& targets,
                               std::uint64_t target_count) {
+  // A smallest vertex cover of a bipartite graph from a largest matching (Koenig); the matching by Hopcroft
+  // and Karp.
+  constexpr std::uint32_t kNone = ~std::uint32_t{0};
   const std::size_t m = sources.size();
-  // Sources by rank of their run; degrees and needs by rank and by target.
-  std::vector<std::uint32_t> rank(m), source_degree, target_degree(target_count, 0);
+  std::vector<std::size_t> first;  // of each source's run of edges
   for (std::size_t i = 0; i < m; ++i) {
-    if (i == 0 || sources[i] != sources[i - 1]) source_degree.push_back(0);
-    rank[i] = static_cast<std::uint32_t>(source_degree.size() - 1);
-    ++source_degree.back();
-    ++target_degree[targets[i]];
+    if (i == 0 || sources[i] != sources[i - 1]) first.push_back(i);
   }
-  std::vector<bool> at_target(m);
-  std::vector<std::uint8_t> source_travels(source_degree.size(), 0), target_travels(target_count, 0);
-  for (std::size_t i = 0; i < m; ++i) {
-    at_target[i] = source_degree[rank[i]] >= target_degree[targets[i]];
-    (at_target[i] ? source_travels[rank[i]] : target_travels[targets[i]]) = 1;
+  const std::size_t count = first.size();
+  first.push_back(m);
+  std::vector<std::uint32_t> match_source(count, kNone), match_target(target_count, kNone), level(count),
+      queue, stack;
+  std::vector<std::size_t> next(count);
+  for (std::uint32_t s = 0; s < count; ++s) {
+    for (std::size_t i = first[s]; i < first[s + 1] && match_source[s] == kNone; ++i) {
+      if (match_target[targets[i]] != kNone) continue;
+      match_source[s] = targets[i];
+      match_target[targets[i]] = s;
+    }
   }
-  // A travelling target whose edges' sources all travel anyway need not travel; then the same for sources.
-  std::vector<std::uint8_t> needed(target_count, 0);
-  for (std::size_t i = 0; i < m; ++i) needed[targets[i]] |= !at_target[i] && !source_travels[rank[i]];
-  std::fill(target_travels.begin(), target_travels.end(), std::uint8_t{0});
-  for (std::size_t i = 0; i < m; ++i) {
-    if (!at_target[i] && !needed[targets[i]]) at_target[i] = true;
-    if (!at_target[i]) target_travels[targets[i]] = 1;
+  // Levels of sources along alternating paths from the unmatched ones; whether an unmatched target is among
+  // them.
+  auto layer = [&] {
+    bool open = false;
+    queue.clear();
+    for (std::uint32_t s = 0; s < count; ++s) {
+      level[s] = match_source[s] == kNone ? 0 : kNone;
+      if (level[s] == 0) queue.push_back(s);
+      next[s] = first[s];
+    }
+    for (std::size_t head = 0; head < queue.size(); ++head) {
+      const std::uint32_t s = queue[head];
+      for (std::size_t i = first[s]; i < first[s + 1]; ++i) {
+        const std::uint32_t other = match_target[targets[i]];
+        if (other == kNone) {
+          open = true;
+        } else if (level[other] == kNone) {
+          level[other] = level[s] + 1;
+          queue.push_back(other);
+        }
+      }
+    }
+    return open;
+  };
+  while (layer()) {
+    for (std::uint32_t root = 0; root < count; ++root) {
+      if (match_source[root] != kNone) continue;
+      stack.assign(1, root);
+      while (!stack.empty()) {
+        const std::uint32_t s = stack.back();
+        if (next[s] == first[s + 1]) {
+          stack.pop_back();
+          continue;
+        }
+        std::uint32_t target = targets[next[s]++];
+        const std::uint32_t other = match_target[target];
+        if (other != kNone) {
+          if (level[other] == level[s] + 1) stack.push_back(other);
+          continue;
+        }
+        for (; !stack.empty(); stack.pop_back()) {
+          std::swap(match_source[stack.back()], target);
+          match_target[match_source[stack.back()]] = stack.back();
+        }
+      }
+    }
   }
-  needed.assign(source_degree.size(), 0);
-  for (std::size_t i = 0; i < m; ++i) needed[rank[i]] |= at_target[i] && !target_travels[targets[i]];
-  for (std::size_t i = 0; i < m; ++i) {
-    if (at_target[i] && !needed[rank[i]]) at_target[i] = false;
+  // After the last layering, sources with a level are reached from unmatched ones. The cover: sources that
+  // are not reached, and targets next to those that are.
+  std::vector<bool> target_covered(target_count, false);
+  for (std::uint32_t s = 0; s < count; ++s) {
+    for (std::size_t i = first[s]; i < first[s + 1] && level[s] != kNone; ++i)
+      target_covered[targets[i]] = true;
   }
-  return at_target;
+  std::vector<Side> sides(m, Side::source);
+  for (std::uint32_t s = 0; s < count; ++s) {
+    for (std::size_t i = first[s]; i < first[s + 1] && level[s] == kNone; ++i)
+      sides[i] = target_covered[targets[i]] ? Side::either : Side::target;
+  }
+  return sides;
+}
+
+std::vector<std::uint64_t> share_free_edges(std::vector<double> fixed,
+                                            const std::vector<std::uint64_t>& free_edges) {
+  const std::size_t machines = fixed.size();
+  // Each block in turn moves edges to the emptier of its two machines; the loads settle within a few sweeps.
+  constexpr int kSweeps = 50;
+  std::vector<double> at_source(free_edges.size(), 0);
+  for (std::size_t b = 0; b < machines; ++b) {
+    for (std::size_t a = 0; a < machines; ++a) fixed[b] += static_cast<double>(free_edges[b * machines + a]);
+  }
+  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    for (std::size_t b = 0; b < machines; ++b) {
+      for (std::size_t a = 0; a < machines; ++a) {
+        double& moved = at_source[b * machines + a];
+        const double all = static_cast<double>(free_edges[b * machines + a]);
+        const double step = std::clamp((fixed[b] - fixed[a]) / 2, -moved, all - moved);
+        moved += step;
+        fixed[b] -= step;
+        fixed[a] += step;
+      }
+    }
+  }
+  return std::vector<std::uint64_t>(at_source.begin(), at_source.end());
 }
 
 EdgeArrays place_edges(Machine& me, const Owners& owners, const DistOptions& options, EdgeArrays edges) {

@@ -4,8 +4,8 @@
 // travels to the edge (u is mirrored there) or the edge's contribution travels to v (v is mirrored). Between
 // the owners a of u and b of v, the edges form a bipartite graph, and choosing the side of every edge is
 // choosing a vertex cover of it: covered sources travel from a to b, contributions to covered targets from a
-// to b. `tdo` takes the end with the higher contention in the block, then drops covered vertices that no edge
-// needs; a hub so is mirrored, its low-degree partners are not.
+// to b. `tdo` takes a smallest cover (from a largest matching, Koenig), so with these owners no layout moves
+// fewer values over direct links; a hub is mirrored, its low-degree partners are not.
 #pragma once
 
 #include <cstdint>
@@ -34,10 +34,19 @@ EdgeArrays place_edges(cluster::Machine& me, const Owners& owners, const DistOpt
 /// spmv).
 int formula_place(const Owners& owners, Partition partition, VertexId u, VertexId v);
 
-/// For the edges of one block (sources of machine a, sorted; targets of machine b, by their number there,
-/// below `target_count`): true where the edge is to live at b (its source travels), false where at a (its
-/// target travels). Exposed for tests.
-std::vector<bool> cover_block(const std::vector<VertexId>& sources, const std::vector<VertexId>& targets,
+/// Where an edge between two owners may live without a value more: at its target's (its source travels), at
+/// its source's (its target travels), or at either (both travel anyway).
+enum class Side : std::uint8_t { target, source, either };
+
+/// The sides of the edges of one block (sources of machine a, sorted; targets of machine b, by their number
+/// there, below `target_count`) by a smallest vertex cover. Exposed for tests.
+std::vector<Side> cover_block(const std::vector<VertexId>& sources, const std::vector<VertexId>& targets,
                               std::uint64_t target_count);
+
+/// How many of the edges of each block that may live at either side go to its source's owner, so that
+/// machines come out even: `fixed` edges of each machine, `free_edges[b * P + a]` of block (a, b). A pure
+/// function, the same everywhere.
+std::vector<std::uint64_t> share_free_edges(std::vector<double> fixed,
+                                            const std::vector<std::uint64_t>& free_edges);
 
 }  // namespace ballast::graph
