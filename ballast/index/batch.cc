@@ -25,7 +25,7 @@ std::vector<Tagged> sorted(std::size_t count, KeyAt key_at) {
     throw InvalidInput("operations of a batch", std::to_string(count), "up to 4294967295");
   std::vector<Tagged> tagged(count);
   for (std::size_t i = 0; i < count; ++i) tagged[i] = {key_at(i), static_cast<std::uint32_t>(i)};
-  tbb::parallel_sort(tagged.begin(), tagged.end());
+  if (!std::is_sorted(tagged.begin(), tagged.end())) tbb::parallel_sort(tagged.begin(), tagged.end());
   return tagged;
 }
 

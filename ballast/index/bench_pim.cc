@@ -8,6 +8,7 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/index/methods.h"
+#include "ballast/index/pim/timing.h"
 #include "ballast/index/workload.h"
 
 namespace ballast::index {
@@ -15,6 +16,7 @@ namespace {
 
 struct Measured {
   double padded_per_op = 0, imbalance = 0, rounds = 0, work = 0, seconds = 0;
+  pim::Cost cost = {};
 };
 
 std::string word_of(double alpha) {
@@ -64,8 +66,11 @@ void bench_point(Bench& bench, std::uint32_t modules, std::uint64_t keys, std::u
       BALLAST_CHECK(found == expected, name);
       const pim::Cost& cost = method.index->cost();
       measured[name][alpha] = {static_cast<double>(cost.padded_words()) / static_cast<double>(batch),
-                               cost.io_imbalance(), static_cast<double>(cost.rounds.size()),
-                               static_cast<double>(cost.pim_time()), seconds};
+                               cost.io_imbalance(),
+                               static_cast<double>(cost.rounds.size()),
+                               static_cast<double>(cost.pim_time()),
+                               seconds,
+                               cost};
     }
   }
   Table table(
@@ -142,6 +147,33 @@ void bench_point(Bench& bench, std::uint32_t modules, std::uint64_t keys, std::u
                  .peer = Peer{.name = "jump-push", .value = jump.padded_per_op},
                  .target = 5,
                  .basis = Basis::counted});
+    }
+    const pim::Profile profile = pim::Profile::upmem_p21();
+    const pim::Modelled time = pim::modelled(ours.cost, static_cast<double>(batch), profile);
+    bench.add(
+        {.id = fmt::format("9.2.modelled.{}", point),
+         .what = fmt::format("modelled predecessors a second ({}), {} modules, skew {}", profile.name,
+                             modules, word_of(alpha)),
+         .unit = "1/s",
+         .ours = time.operations_per_s,
+         .better = Better::higher,
+         .basis = Basis::modelled,
+         .note = fmt::format("{:.3g} to {:.3g} with each parameter halved or doubled; CPU work left out",
+                             time.low, time.high)});
+    for (const char* other : {"range", "jump-push"}) {
+      if (measured.count(other) == 0) continue;
+      const auto ratio = pim::modelled_ratio(ours.cost, measured[other][alpha].cost, profile);
+      bench.add({.id = fmt::format("9.2.modelled.{}.{}", other, point),
+                 .what = fmt::format("modelled throughput against {}, {} modules, skew {}", other, modules,
+                                     word_of(alpha)),
+                 .unit = "ratio",
+                 .ours = ratio.ratio,
+                 .ratio = ratio.ratio,
+                 .ratio_low = ratio.low,
+                 .ratio_high = ratio.high,
+                 .better = Better::higher,
+                 .basis = Basis::modelled,
+                 .note = "spread: each parameter halved and doubled"});
     }
     if (alpha == 0)
       bench.add({.id = fmt::format("9.2.simulator.P{}", modules),

@@ -79,7 +79,7 @@ HostMap::~HostMap() {
   ::munmap(leaves_, kMostLeaves * sizeof(Leaf));
 }
 
-std::uint32_t HostMap::new_leaf() {
+std::uint32_t HostMap::new_leaf(bool fill) {
   std::uint32_t id;
   if (!free_.empty()) {
     id = free_.back();
@@ -90,7 +90,7 @@ std::uint32_t HostMap::new_leaf() {
     id = static_cast<std::uint32_t>(meta_.size());
     meta_.emplace_back();
   }
-  std::fill(std::begin(leaves_[id].keys), std::end(leaves_[id].keys), kLargest);
+  if (fill) std::fill(std::begin(leaves_[id].keys), std::end(leaves_[id].keys), kLargest);
   return id;
 }
 
@@ -308,8 +308,17 @@ void HostMap::tidy() {
 
 InsertReport HostMap::insert(std::span<const Entry> entries) {
   rebuild_from_chains();
-  const SortedEntries batch = sort_entries(entries);
-  const std::size_t count = batch.keys.size();
+  // In key order; of several entries of one key the last is kept. Ascending batches are taken as they come.
+  std::vector<Entry> sorted;
+  std::span<const Entry> batch = entries;
+  const auto ascends = [](const Entry& a, const Entry& b) { return a.key >= b.key; };
+  if (std::adjacent_find(entries.begin(), entries.end(), ascends) != entries.end()) {
+    const SortedEntries by_key = sort_entries(entries);
+    sorted.resize(by_key.keys.size());
+    for (std::size_t i = 0; i < sorted.size(); ++i) sorted[i] = {by_key.keys[i], by_key.values[i]};
+    batch = sorted;
+  }
+  const std::size_t count = batch.size();
   // Where each part of the batch begins in the directory; parts end where a leaf ends.
   struct Run {
     std::uint32_t position;
@@ -319,12 +328,12 @@ InsertReport HostMap::insert(std::span<const Entry> entries) {
   for (std::size_t begin = 0; begin < count;) {
     const std::uint32_t position = !runs.empty() && runs.back().position + 1 < directory_.size() &&
                                            (runs.back().position + 2 >= directory_.size() ||
-                                            batch.keys[begin] < levels_[0][runs.back().position + 2])
+                                            batch[begin].key < levels_[0][runs.back().position + 2])
                                        ? runs.back().position + 1
-                                       : position_of(batch.keys[begin]);
+                                       : position_of(batch[begin].key);
     std::size_t end = begin + 1;
     const bool last = position + 1 >= directory_.size();
-    while (end < count && (last || batch.keys[end] < levels_[0][position + 1])) ++end;
+    while (end < count && (last || batch[end].key < levels_[0][position + 1])) ++end;
     runs.push_back({position, begin, end});
     begin = end;
   }
@@ -338,7 +347,7 @@ InsertReport HostMap::insert(std::span<const Entry> entries) {
         spare_begin[r] + (most <= kLeaf ? 0 : static_cast<std::uint32_t>((most + kFill - 1) / kFill - 1));
   }
   std::vector<std::uint32_t> spare(spare_begin.back());
-  for (auto& id : spare) id = new_leaf();
+  for (auto& id : spare) id = new_leaf(false);  // the merge writes them whole
   std::vector<std::uint32_t> used(runs.size());
   std::atomic<std::uint64_t> inserted{0}, filled{0};
   in_parallel(runs.size(), 512, [&](std::size_t first, std::size_t beyond) {
@@ -354,10 +363,10 @@ InsertReport HostMap::insert(std::span<const Entry> entries) {
       merged.clear();
       std::uint32_t old = 0;
       for (std::size_t i = runs[r].begin; i < runs[r].end; ++i) {
-        while (old < had && at.keys[old] < batch.keys[i])
+        while (old < had && at.keys[old] < batch[i].key)
           merged.push_back({at.keys[old], at.values[old]}), ++old;
-        if (old < had && at.keys[old] == batch.keys[i]) ++old;
-        merged.push_back({batch.keys[i], batch.values[i]});
+        if (old < had && at.keys[old] == batch[i].key) ++old;
+        merged.push_back(batch[i]);
       }
       for (; old < had; ++old) merged.push_back({at.keys[old], at.values[old]});
       fresh_keys += merged.size() - had;

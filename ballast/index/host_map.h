@@ -80,7 +80,7 @@ class HostMap : public OrderedIndex {
   };
 
   Leaf& leaf(std::uint32_t id) const { return leaves_[id]; }
-  std::uint32_t new_leaf();
+  std::uint32_t new_leaf(bool fill = true);
   std::uint32_t position_of(Key key) const;  // directory position whose leaf covers the key
   std::uint32_t leaf_of(Key key, std::uint32_t position) const;  // along the chain
   void descend(const Key* keys, std::uint32_t count, std::uint32_t* positions) const;

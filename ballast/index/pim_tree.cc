@@ -31,6 +31,7 @@ PimTree::PimTree(pim::Machine& machine, PimTreeOptions options)
     throw InvalidInput("levels", std::to_string(options.levels), "1 to 3, or 0 for automatic");
   if (limit_ > 256) throw InvalidInput("push-pull limit", std::to_string(limit_), "1 to 256");
   options_.shadow = options.shadow && levels_ == 3;
+  chunk_counts_.assign(levels_, 0);
   make_leftmost();
   machine_.reset_cost();
 }

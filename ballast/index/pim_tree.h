@@ -75,6 +75,15 @@ class PimTree : public MeteredIndex {
   /// in one sentence, or an empty string. Leaves the cost of its own rounds out.
   std::string verify();
 
+  struct ModuleUsage {
+    std::uint64_t words = 0;  ///< in live blocks
+    std::uint64_t keys = 0;   ///< data nodes
+  };
+  /// Of each module; its round is left out of the cost.
+  std::vector<ModuleUsage> usage();
+  /// Chunks of each level, without the leftmost.
+  const std::vector<std::uint64_t>& chunk_counts() const { return chunk_counts_; }
+
  private:
   /// Where the search path of each of some sorted keys runs: at[l][i] is the chunk of level l for key i.
   /// Levels between are known only where they were asked for, or came along.
@@ -138,7 +147,8 @@ class PimTree : public MeteredIndex {
   Random heights_;
   Random choices_;
   std::vector<std::uint32_t> roots_on_;  // L2 roots by module, for the four choices
-  std::vector<pim::Address> leftmost_;   // by level
+  std::vector<std::uint64_t> chunk_counts_;
+  std::vector<pim::Address> leftmost_;  // by level
 };
 
 }  // namespace ballast::index

@@ -109,6 +109,7 @@ void PimTree::Removal::remove_and_take() {
     for (std::uint32_t i = 0; i < keys.size(); ++i) {
       if (heights[i] < level + 2) continue;
       const Address chunk = paths.at[level][i];
+      --tree.chunk_counts_[level];
       taken_at.emplace(chunk, taken.size());
       taken.push_back({level, i});
       round.add(module_of(chunk), TASK_TAKE, {offset_of(chunk)});

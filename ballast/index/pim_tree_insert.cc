@@ -104,6 +104,7 @@ void PimTree::Insertion::allocate_and_cut() {
     for (const std::uint32_t i : members[level]) {
       if (!heads(i, level)) continue;
       const std::uint32_t module = root ? tree.place_root(keys[i]) : tree.place(keys[i], level);
+      ++tree.chunk_counts_[level];
       modules[level].push_back(module);
       round.add(module, TASK_NEW_CHUNK,
                 {level | static_cast<std::uint64_t>(root && tree.options_.shadow) << 32});

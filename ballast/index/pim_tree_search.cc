@@ -49,7 +49,18 @@ void PimTree::plan_level(std::vector<Group>& groups, bool roots) {
       mixed_received(modules);
   std::uint64_t total = 0;
   double below = 0;  // words of the next level's round for the keys of pulled roots
-  for (const auto& group : groups) {
+  // A chunk's length is not known here. Where questions are dense, one that gets more than its neighbours is
+  // longer than they are; where only it is asked, it is as long as any. So: B, in proportion to the
+  // neighbours, at most 2.5 B.
+  const auto expected_length = [&](std::size_t g) {
+    constexpr std::size_t kAround = 8;
+    const std::size_t from = g < kAround ? 0 : g - kAround, to = std::min(groups.size(), g + kAround + 1);
+    const double around =
+        static_cast<double>(groups[to - 1].end - groups[from].begin) / static_cast<double>(to - from);
+    return static_cast<std::uint64_t>(options_.chunk * std::clamp(groups[g].size() / around, 1.0, 2.5));
+  };
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const auto& group = groups[g];
     const std::uint32_t module = module_of(group.at), size = group.size();
     const std::uint64_t sent = size + (size + piece - 1) / piece;
     total += size;
@@ -57,7 +68,7 @@ void PimTree::plan_level(std::vector<Group>& groups, bool roots) {
     push_received[module] += size;
     if (size > limit_) {
       mixed_sent[module] += 1;
-      mixed_received[module] += 2 * options_.chunk + 2;
+      mixed_received[module] += 2 * expected_length(g) + 2;
       const double chunk = options_.chunk, each = size / chunk;
       below += each > limit_ ? chunk * (2 * chunk + 3) : 2.0 * size + chunk;
     } else {

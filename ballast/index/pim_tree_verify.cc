@@ -22,19 +22,35 @@ struct Seen {
   std::vector<Entry> entries;  // in key order
 };
 
+struct Restore {
+  pim::Machine& machine;
+  const pim::Cost& cost;
+  ~Restore() { machine.restore_cost(cost); }
+};
+
 bool by_key(const Entry& a, const Entry& b) {
   return a.key < b.key;
 }
 
 }  // namespace
 
+std::vector<PimTree::ModuleUsage> PimTree::usage() {
+  const pim::Cost before = machine_.cost();
+  const Restore restore{machine_, before};
+  pim::Round& round = machine_.begin("usage");
+  for (std::uint32_t m = 0; m < machine_.modules(); ++m) round.add(m, TASK_USAGE, {});
+  machine_.run(round);
+  std::vector<ModuleUsage> out;
+  for (std::uint32_t m = 0; m < machine_.modules(); ++m) {
+    const std::uint64_t* words = round.next(m, 4);
+    out.push_back({words[0], words[1]});
+  }
+  return out;
+}
+
 std::string PimTree::verify() {
   const pim::Cost before = machine_.cost();
-  struct Restore {
-    pim::Machine& machine;
-    const pim::Cost& cost;
-    ~Restore() { machine.restore_cost(cost); }
-  } restore{machine_, before};
+  const Restore restore{machine_, before};
 
   // L3: every replica names the same roots.
   pim::Round& top = machine_.begin("verify");

@@ -17,12 +17,6 @@ ModuleFull::ModuleFull(std::uint32_t module, Bytes memory)
           fmt::format("the memory of module {} ({}) is full; give modules more memory or use more of them",
                       module, to_string(memory))) {}
 
-ModuleFull::ModuleFull(std::uint32_t module, Bytes need, Bytes have)
-    : Unavailable(
-          fmt::format("the batch was refused before any change: module {} would need {} and has {}; give "
-                      "modules more memory or use more of them",
-                      module, to_string(need), to_string(have))) {}
-
 std::uint64_t Cost::io_time() const {
   std::uint64_t sum = 0;
   for (const auto& round : rounds) sum += round.io_time();
@@ -135,6 +129,10 @@ void Machine::reset_cost() {
 }
 
 Round& Machine::begin(std::string phase) {
+  if (broken_)
+    throw Unavailable(
+        "a module was full in the middle of a batch, so the index is no longer whole; build it anew with "
+        "more memory");
   for (const std::uint32_t index : round_.used_) {
     auto& lane = round_.lanes_[index];
     lane.send.clear();
@@ -197,7 +195,10 @@ void Machine::run(Round& round) {
   for (const std::uint32_t index : round.used_) {
     const auto& lane = round.lanes_[index];
     const module& m = modules_[index];
-    if (m.fault == FAULT_MEMORY) throw ModuleFull(index, options_.memory);
+    if (m.fault == FAULT_MEMORY) {
+      broken_ = true;
+      throw ModuleFull(index, options_.memory);
+    }
     BALLAST_CHECK(m.fault == FAULT_NONE,
                   fmt::format("module {} met fault {} in phase {}", index, m.fault, round.phase_));
     const std::uint64_t sent = lane.send.size() - lane.headers + broadcast, received = lane.receive.size();

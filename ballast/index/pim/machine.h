@@ -49,11 +49,10 @@ struct MachineOptions {
   bool guard = false;             ///< memory protection between CPU side and modules
 };
 
-/// A module's memory is full: the batch was refused before any change, or a single round met it.
+/// A module's memory is full; the machine is broken from then on.
 class ModuleFull : public Unavailable {
  public:
   ModuleFull(std::uint32_t module, Bytes memory);
-  ModuleFull(std::uint32_t module, Bytes need, Bytes have);
 };
 
 /// What one round cost. All counts are exact.
@@ -133,7 +132,7 @@ class Machine {
   std::uint32_t modules() const { return options_.modules; }
   const MachineOptions& options() const { return options_; }
 
-  /// Starts an empty round; the one before is gone.
+  /// Starts an empty round; the one before is gone. Throws Unavailable once a module was full.
   Round& begin(std::string phase);
   /// Runs it on all modules; a round without tasks costs nothing and is not recorded. Throws ModuleFull.
   void run(Round& round);
@@ -145,6 +144,10 @@ class Machine {
   void restore_cost(Cost cost) { cost_ = std::move(cost); }
   /// Keep words by module in the records (for heat maps).
   void trace_modules(bool on) { trace_ = on; }
+  /// Where a module's memory lies: for the test that the guard keeps everybody else out.
+  const std::uint8_t* memory_for_tests(std::uint32_t index) const { return modules_[index].memory; }
+  /// True once a full module interrupted a round: what the modules hold is no longer whole.
+  bool broken() const { return broken_; }
 
  private:
   void run_module(std::uint32_t index);
@@ -155,7 +158,7 @@ class Machine {
   std::uint8_t* arena_ = nullptr;
   Round round_;
   Cost cost_;
-  bool trace_ = false;
+  bool trace_ = false, broken_ = false;
 };
 
 }  // namespace ballast::pim

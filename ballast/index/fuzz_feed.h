@@ -1,0 +1,40 @@
+// What takes any bytes: the modules' task handlers, which must refuse malformed tasks by a fault, and the
+// reader of operation files, which must refuse by InvalidInput. The fuzz targets and the mutation tests share
+// these.
+#pragma once
+
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "ballast/base/errors.h"
+#include "ballast/index/dpu/layout.h"
+#include "ballast/index/dpu/tasks.h"
+#include "ballast/index/operations_file.h"
+
+namespace ballast::index {
+
+/// Runs the words as a module's buffer; returns the fault. Memory is small, so that offsets hit.
+inline std::uint32_t feed_tasks(std::string_view bytes) {
+  constexpr std::uint32_t kBytes = 1 << 16;
+  std::vector<std::uint64_t> words(bytes.size() / 8), memory(kBytes / 8), replies(1 << 14);
+  if (!words.empty()) std::memcpy(words.data(), bytes.data(), words.size() * 8);
+  module m{};
+  m.memory = reinterpret_cast<std::uint8_t*>(memory.data());
+  m.bytes = kBytes;
+  layout_reset(&m);
+  reply out{replies.data(), 0, replies.size()};
+  module_run(&m, words.data(), words.size(), &out);
+  return m.fault;
+}
+
+inline bool feed_operations(std::string_view bytes) {
+  try {
+    (void)read_operations(data::InputStream::over("fuzz", bytes));
+    return true;
+  } catch (const InvalidInput&) {
+    return false;
+  }
+}
+
+}  // namespace ballast::index

@@ -1,0 +1,89 @@
+#include "ballast/index/pim/timing.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ballast::pim {
+
+Profile Profile::upmem_p21() {
+  return {.name = "upmem-p21",
+          .frequency_hz = 350e6,
+          .issue_interval = 11,
+          .tasklets = 12,
+          .transfer_latency = 77,
+          .memory_bytes_per_cycle = 2,
+          .rank_modules = 64,
+          .up_bytes_per_s = 6.68e9,
+          .down_bytes_per_s = 4.74e9,
+          .broadcast_bytes_per_s = 16.88e9,
+          .machine_bytes_per_s = 40e9,
+          .launch_s = 20e-6,
+          .transfer_s = 5e-6,
+          .instructions_per_step = 1.5};
+}
+
+double modelled_seconds(const Cost& cost, const Profile& p) {
+  double seconds = 0;
+  const double ranks = std::ceil(cost.modules / p.rank_modules);
+  const double in_rank = std::min<double>(cost.modules, p.rank_modules);
+  const auto transfer = [&](double words, double bytes_per_s) {
+    if (words == 0) return 0.0;
+    const double rank_bytes = 8 * words * in_rank;
+    return p.transfer_s + std::max(rank_bytes / bytes_per_s, rank_bytes * ranks / p.machine_bytes_per_s);
+  };
+  for (const auto& round : cost.rounds) {
+    const double own =
+        static_cast<double>(round.most_sent - std::min(round.most_sent, round.broadcast_words));
+    const double broadcast = static_cast<double>(round.broadcast_words);
+    const double instructions = p.instructions_per_step * static_cast<double>(round.most_work);
+    const double bytes = 8 * static_cast<double>(round.most_memory_words);
+    const double occupancy = bytes / p.memory_bytes_per_cycle;
+    const double latency = static_cast<double>(round.most_transfers) * p.transfer_latency + occupancy;
+    const double cycles =
+        std::max({instructions, (p.issue_interval * instructions + latency) / p.tasklets, occupancy});
+    seconds += p.launch_s + transfer(own, p.up_bytes_per_s) + transfer(broadcast, p.broadcast_bytes_per_s) +
+               cycles / p.frequency_hz +
+               transfer(static_cast<double>(round.most_received), p.down_bytes_per_s);
+  }
+  return seconds;
+}
+
+std::vector<Profile> sensitivity(const Profile& profile) {
+  std::vector<Profile> all;
+  for (double Profile::*parameter :
+       {&Profile::frequency_hz, &Profile::issue_interval, &Profile::tasklets, &Profile::transfer_latency,
+        &Profile::memory_bytes_per_cycle, &Profile::up_bytes_per_s, &Profile::down_bytes_per_s,
+        &Profile::broadcast_bytes_per_s, &Profile::machine_bytes_per_s, &Profile::launch_s,
+        &Profile::transfer_s, &Profile::instructions_per_step}) {
+    for (const double factor : {0.5, 2.0}) {
+      all.push_back(profile);
+      all.back().*parameter *= factor;
+    }
+  }
+  return all;
+}
+
+Modelled modelled(const Cost& cost, double operations, const Profile& profile) {
+  Modelled out;
+  out.seconds = modelled_seconds(cost, profile);
+  out.operations_per_s = out.low = out.high = operations / out.seconds;
+  for (const auto& other : sensitivity(profile)) {
+    const double rate = operations / modelled_seconds(cost, other);
+    out.low = std::min(out.low, rate);
+    out.high = std::max(out.high, rate);
+  }
+  return out;
+}
+
+ModelledRatio modelled_ratio(const Cost& a, const Cost& b, const Profile& profile) {
+  ModelledRatio out{};
+  out.ratio = out.low = out.high = modelled_seconds(b, profile) / modelled_seconds(a, profile);
+  for (const auto& other : sensitivity(profile)) {
+    const double ratio = modelled_seconds(b, other) / modelled_seconds(a, other);
+    out.low = std::min(out.low, ratio);
+    out.high = std::max(out.high, ratio);
+  }
+  return out;
+}
+
+}  // namespace ballast::pim
