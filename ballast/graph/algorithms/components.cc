@@ -10,12 +10,35 @@
 
 #include "ballast/graph/algorithms/algorithms.h"
 #include "ballast/graph/dist/remote.h"
+#include "ballast/graph/union_find.h"
 
 namespace ballast::graph {
 namespace {
 
 VertexId least(VertexId a, VertexId b) {
   return a < b ? a : b;
+}
+
+std::vector<VertexId> own_ids(const DistGraph& g) {
+  std::vector<VertexId> ids(g.owned());
+  for (LocalId v = 0; v < g.owned(); ++v) ids[v] = g.global(v);
+  return ids;
+}
+
+// Step 0 (technique C6, taken to its fix-point): what the edges of this machine join, it joins alone. The
+// smallest id of a local component is a valid parent of its members, wherever it is owned.
+std::vector<VertexId> local_minima(const DistGraph& g) {
+  UnionFind sets(g.locals());
+  for (LocalId u = 0; u < g.locals(); ++u) {
+    for (LocalId v : g.out().neighbours(u)) sets.join(u, v);
+  }
+  std::vector<VertexId> smallest(g.locals(), kNoVertex), parent(g.owned());
+  for (LocalId v = 0; v < g.locals(); ++v) {
+    VertexId& least_id = smallest[sets.find(v)];
+    least_id = least(least_id, g.global(v));
+  }
+  for (LocalId v = 0; v < g.owned(); ++v) parent[v] = smallest[sets.find(v)];
+  return parent;
 }
 
 }  // namespace
@@ -25,11 +48,10 @@ Components connected_components(const DistGraph& g) {
   me.begin_stage("cc");
   Components result;
   std::vector<VertexId>& parent = result.labels;
-  parent.resize(g.owned());
-  for (LocalId v = 0; v < g.owned(); ++v) parent[v] = g.global(v);
-  std::vector<VertexId> grandparent = parent, heard(g.owned());
-  std::vector<LocalId> members(g.owned());
-  for (LocalId v = 0; v < g.owned(); ++v) members[v] = v;
+  const bool locally = g.options().local_rounds > 0;
+  parent = locally ? local_minima(g) : own_ids(g);
+  if (locally && me.machines() == 1) return result;
+  std::vector<VertexId> grandparent = remote_get(g, parent, parent), heard(g.owned());
   EdgeMap<VertexId, VertexId> over(g);
   VertexSubset active = VertexSubset::all(g);
   const Edges edges{.source = [&](LocalId v) { return grandparent[v]; },
