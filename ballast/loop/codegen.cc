@@ -5,6 +5,7 @@
 #include <llvm/IR/MDBuilder.h>
 #include <llvm/IR/Module.h>
 
+#include <algorithm>
 #include <bit>
 #include <optional>
 #include <unordered_map>
@@ -37,26 +38,29 @@ std::optional<std::int64_t> stride_of(const Expr& e, const ExprNode* variable) {
   return std::nullopt;
 }
 
-bool body_vectorisable(const Stmt& s, const ExprNode* variable) {
+bool varies(const Expr& e, const std::vector<const ExprNode*>& variables) {
+  return std::any_of(variables.begin(), variables.end(), [&](const ExprNode* v) { return depends_on(e, v); });
+}
+
+bool body_vectorisable(const Stmt& s, std::vector<const ExprNode*> variables) {
   switch (s->kind) {
     case StmtNode::Kind::gemm:
       return false;
+    case StmtNode::Kind::let:
+      if (varies(s->value, variables)) variables.push_back(s->var.get());
+      break;
+    case StmtNode::Kind::allocate:
+      if (!is_float(s->buffer->type)) return false;  // an index of each lane's own
+      break;
     case StmtNode::Kind::loop:
-      if (depends_on(s->first, variable) || depends_on(s->extent, variable)) return false;
+      if (varies(s->first, variables) || varies(s->extent, variables)) return false;
       break;
     default:
       break;
   }
   for (const Stmt& part : s->body)
-    if (!body_vectorisable(part, variable)) return false;
+    if (!body_vectorisable(part, variables)) return false;
   return true;
-}
-
-/// Buffers that a statement touches, for alias scopes.
-void collect_buffers(const Expr& e, std::vector<const BufferNode*>& out) {
-  if (!e) return;
-  if (e->op == Op::load) out.push_back(e->buffer.get());
-  for (const Expr& a : e->args) collect_buffers(a, out);
 }
 
 class Emitter {
@@ -274,8 +278,11 @@ class Emitter {
     llvm::Type* element = memory_type(buffer.type);
     Value* origin = base(buffer);
     if (inside_vector(buffer)) {
-      b_.CreateStore(narrow(splat(value), buffer.type),
-                     b_.CreateInBoundsGEP(lanes_of(element), origin, eval(index)));
+      Value* place = b_.CreateInBoundsGEP(lanes_of(element), origin, eval(index));
+      Value* v = narrow(splat(value), buffer.type);
+      // Lanes that a condition switched off keep what they have.
+      if (vector_->mask) v = b_.CreateSelect(vector_->mask, v, b_.CreateLoad(lanes_of(element), place));
+      b_.CreateStore(v, place);
       return;
     }
     const llvm::Align align(static_cast<std::uint64_t>(size_of(buffer.type)));
@@ -793,7 +800,7 @@ class Emitter {
 }  // namespace
 
 bool vectorisable(const StmtNode& loop) {
-  return body_vectorisable(loop.body[0], loop.var.get());
+  return body_vectorisable(loop.body[0], {loop.var.get()});
 }
 
 Jit::Fill emit_kernel(const Function& function, int vector_bytes) {

@@ -194,6 +194,8 @@ class Interpreter {
         BALLAST_CHECK(found != locals_.end(), "local buffer " + b.name + " is used outside its scope");
         return found->second.data();
       }
+      case Space::tensor:
+        BALLAST_CHECK(false, "tensor " + b.name + " was not lowered");
     }
     return nullptr;
   }

@@ -461,8 +461,11 @@ Expr Substitution::operator()(const Expr& e) const {
     changed |= args.back().get() != a.get();
   }
   if (!changed) return e;
-  if (e->op == Op::load)
-    return args.size() == 1 ? load(e->buffer, args[0]) : load_lane(e->buffer, args[0], args[1]);
+  if (e->op == Op::load) {
+    auto n = std::make_shared<ExprNode>(*e.get());
+    n->args = std::move(args);
+    return Expr(n);
+  }
   if (e->op == Op::cast) return cast(e->type, args[0]);
   return make(e->op, std::move(args));
 }

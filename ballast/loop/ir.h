@@ -107,7 +107,8 @@ enum class Space : std::uint8_t {
   operand,  ///< frame.buffers[slot]
   aux,      ///< frame.aux[slot]: int32 tables
   scratch,  ///< frame.scratch + slot bytes: per worker
-  local     ///< on the stack, `extent` constant; inside a vector loop every lane has its own
+  local,    ///< on the stack, `extent` constant; inside a vector loop every lane has its own
+  tensor    ///< a tensor of a stage, before lowering
 };
 
 struct BufferNode {

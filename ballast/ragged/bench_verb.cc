@@ -12,7 +12,8 @@ void add_bench(cli::Program& program) {
       "bench", "ragged against padded, packed, micro-batched, libraries and libtorch on the same lengths",
       {"ballast ragged bench --quick",
        "ballast ragged bench --suite encoder --data mnli,lengths.txt --batch 32,64 --json out.json"});
-  verb->add_option("--suite", o->suites, "work, encoder, attention, products or all")->delimiter(',');
+  verb->add_option("--suite", o->suites, "work, encoder, attention, operators, products or all")
+      ->delimiter(',');
   verb->add_option("--data", o->data, "length sets or files (default: all eight sets)")->delimiter(',');
   verb->add_option("--batch", o->batch, "batch sizes")->delimiter(',');
   verb->add_option("--threads", o->threads, "workers (0: all cores)");
@@ -24,6 +25,7 @@ void add_bench(cli::Program& program) {
     const std::vector<std::pair<std::string, Suite>> suites{{"work", &bench_work},
                                                             {"encoder", &bench_encoder},
                                                             {"attention", &bench_attention},
+                                                            {"operators", &bench_operators},
                                                             {"products", &bench_products}};
     std::vector<std::string> names{"all"};
     for (const auto& [name, run] : suites) names.push_back(name);

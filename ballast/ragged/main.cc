@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
   ballast::cli::Program program("ragged",
                                 "a compiler for ragged tensors: computes what is there, not the padding");
   ballast::ragged::add_run(program);
+  ballast::ragged::add_compile(program);
   ballast::ragged::add_lengths(program);
   ballast::ragged::add_flops(program);
   ballast::ragged::add_bench(program);

@@ -7,6 +7,7 @@
 namespace ballast::ragged {
 
 void add_run(cli::Program& program);
+void add_compile(cli::Program& program);
 void add_lengths(cli::Program& program);
 void add_flops(cli::Program& program);
 void add_bench(cli::Program& program);
@@ -28,5 +29,9 @@ void bench_encoder(Bench& bench, const BenchOptions& options, std::uint64_t seed
 void bench_attention(Bench& bench, const BenchOptions& options, std::uint64_t seed);
 /// The micro-kernel gate: tiles against oneDNN and OpenBLAS.
 void bench_products(Bench& bench, const BenchOptions& options, std::uint64_t seed);
+
+/// R4, R5, R6, R8: vgemm, trmm, operation splitting, and the overhead of raggedness, through the schedule
+/// compiler.
+void bench_operators(Bench& bench, const BenchOptions& options, std::uint64_t seed);
 
 }  // namespace ballast::ragged

@@ -1,0 +1,221 @@
+#include "ballast/ragged/program.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "ballast/base/errors.h"
+
+namespace ballast::ragged {
+
+using namespace loop;
+
+namespace {
+
+/// The prelude kernel of one prefix table: running sums in 64 bits. Frame: {out int64 [count + 1]}.
+Function prefix_kernel(const Tables& tables, const TableSpec& spec) {
+  Function f;
+  f.signature = {
+      "prelude_" + spec.name, {{"out", DType::i64, Access::Dense, true, -1}}, tables.scalars(), {}, 0};
+  for (const TableSpec& t : tables.specs()) f.signature.aux.push_back(t.name);
+  const Buffer out = operand_buffer("out", DType::i64, 0, spec.count + Expr(1)),
+               sum = local_buffer("sum", DType::i64, 1);
+  f.task = loop::variable("task");
+  f.num_tasks = Expr(1);
+  f.body = allocate(sum, block({store(sum, 0, Expr(0)),
+                                loop::loop(spec.variable, 0, spec.count,
+                                           block({store(out, spec.variable, load(sum, 0)),
+                                                  store(sum, 0, load(sum, 0) + spec.element)})),
+                                store(out, spec.count, load(sum, 0))}));
+  return f;
+}
+
+}  // namespace
+
+std::int64_t Prepared::volume(const std::string& tensor) const {
+  const auto found = volumes_.find(tensor);
+  if (found == volumes_.end()) throw InvalidInput("tensor", tensor, "a tensor of the program");
+  return found->second;
+}
+
+std::int64_t Prepared::table_bytes() const {
+  std::int64_t bytes = 0;
+  for (const auto& t : tables_) bytes += static_cast<std::int64_t>(t.size()) * 4;
+  return bytes;
+}
+
+Program::Program(KernelRegistry& registry, const std::vector<Schedule>& schedules, std::vector<int> groups,
+                 bool compile_prelude)
+    : registry_(registry), groups_(std::move(groups)) {
+  if (groups_.empty()) {
+    groups_.resize(schedules.size());
+    std::iota(groups_.begin(), groups_.end(), 0);
+  }
+  if (groups_.size() != schedules.size() || !std::is_sorted(groups_.begin(), groups_.end()))
+    throw InvalidInput("groups of a program: one rising number a stage");
+  for (const Schedule& s : schedules) lowered_.push_back(lower(tables_, s));
+  for (LoweredKernel& k : lowered_) {
+    for (const Tensor& t : k.operands) volumes_.emplace(t->name, volume(tables_, *t));
+  }
+  for (LoweredKernel& k : lowered_) {
+    k.function.signature.scalars = tables_.scalars();
+    for (const TableSpec& t : tables_.specs()) k.function.signature.aux.push_back(t.name);
+    compiled_.push_back(registry.get(k.function));
+  }
+  for (std::size_t i = 0; i < tables_.specs().size(); ++i) {
+    if (tables_.specs()[i].kind != TableSpec::Kind::prefix) continue;
+    preludes_[static_cast<int>(i)] = prefix_kernel(tables_, tables_.specs()[i]);
+    if (compile_prelude)
+      compiled_preludes_[static_cast<int>(i)] = registry.get(preludes_[static_cast<int>(i)]);
+  }
+}
+
+void Program::fill(const TableSpec& spec, Prepared& p, const Pattern& pattern) const {
+  std::vector<std::int32_t>& table = p.tables_[static_cast<std::size_t>(spec.buffer->slot)];
+  const KernelFrame frame{nullptr, p.scalars_.data(), p.aux_.data(), nullptr};
+  switch (spec.kind) {
+    case TableSpec::Kind::length: {
+      const auto given = pattern.lengths.find(spec.name);
+      if (given == pattern.lengths.end())
+        throw InvalidInput("lengths of the pattern: '" + spec.name + "' is missing");
+      const std::int64_t count = evaluate(spec.count, frame);
+      if (static_cast<std::int64_t>(given->second.size()) != count)
+        throw InvalidInput("number of lengths of " + spec.name, std::to_string(given->second.size()),
+                           std::to_string(count));
+      for (std::size_t i = 0; i < given->second.size(); ++i)
+        if (given->second[i] < spec.low || given->second[i] > spec.high)
+          throw InvalidInput(fmt::format("{}[{}]", spec.name, i), std::to_string(given->second[i]),
+                             fmt::format("{} to {}", spec.low, spec.high));
+      table = given->second;
+      break;
+    }
+    case TableSpec::Kind::prefix: {
+      std::vector<std::int64_t> wide(static_cast<std::size_t>(evaluate(spec.count, frame)) + 1);
+      void* buffers[] = {wide.data()};
+      const KernelFrame prelude{buffers, p.scalars_.data(), p.aux_.data(), nullptr};
+      if (const auto compiled = compiled_preludes_.find(spec.buffer->slot);
+          compiled != compiled_preludes_.end()) {
+        compiled->second->run(&prelude, 0, 1);
+      } else {
+        loop::interpret(preludes_.at(spec.buffer->slot), prelude);
+      }
+      if (wide.back() > std::numeric_limits<std::int32_t>::max())
+        throw InvalidInput("elements of one tensor", std::to_string(wide.back()),
+                           "fewer than 2^31: cut the batch");
+      table.assign(wide.begin(), wide.end());
+      break;
+    }
+    case TableSpec::Kind::map: {
+      const std::vector<std::int32_t>& prefix = p.tables_[static_cast<std::size_t>(spec.prefix)];
+      table.clear();
+      for (std::size_t o = 0; o + 1 < prefix.size(); ++o)
+        table.resize(static_cast<std::size_t>(prefix[o + 1]), static_cast<std::int32_t>(o));
+      break;
+    }
+    case TableSpec::Kind::order: {
+      table.resize(static_cast<std::size_t>(evaluate(spec.count, frame)));
+      std::iota(table.begin(), table.end(), 0);
+      break;
+    }
+  }
+  // The cost model may look at entry 0 of an empty table.
+  static constexpr std::int32_t kNothing[1] = {0};
+  p.aux_[static_cast<std::size_t>(spec.buffer->slot)] = table.empty() ? kNothing : table.data();
+}
+
+Prepared Program::prepare(const Pattern& pattern) const {
+  Prepared p;
+  for (const ScalarDesc& s : tables_.scalars()) {
+    const auto given = pattern.scalars.find(s.name);
+    if (given == pattern.scalars.end())
+      throw InvalidInput("scalars of the pattern: '" + s.name + "' is missing");
+    if (given->second < s.low || given->second > s.high)
+      throw InvalidInput("scalar " + s.name, std::to_string(given->second),
+                         fmt::format("{} to {}", s.low, s.high));
+    p.scalars_.push_back(given->second);
+  }
+  p.tables_.resize(tables_.specs().size());
+  p.aux_.resize(tables_.specs().size(), nullptr);
+  // Tables were declared before those that read them.
+  for (const TableSpec& spec : tables_.specs()) fill(spec, p, pattern);
+  const KernelFrame frame{nullptr, p.scalars_.data(), p.aux_.data(), nullptr};
+  for (std::size_t k = 0; k < lowered_.size(); ++k) {
+    if (lowered_[k].order_table < 0) continue;
+    std::vector<std::int32_t>& order = p.tables_[static_cast<std::size_t>(lowered_[k].order_table)];
+    std::vector<std::int64_t> cost(order.size());
+    for (std::size_t t = 0; t < cost.size(); ++t)
+      cost[t] = compiled_[k]->task_cost(&frame, static_cast<std::int64_t>(t));
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+      return cost[static_cast<std::size_t>(a)] > cost[static_cast<std::size_t>(b)];
+    });
+  }
+  for (const auto& [name, e] : volumes_) p.volumes_[name] = evaluate(e, frame);
+  return p;
+}
+
+std::vector<void*> Program::bind(const LoweredKernel& kernel,
+                                 const std::map<std::string, float*>& tensors) const {
+  std::vector<void*> buffers;
+  for (const Tensor& t : kernel.operands) {
+    const auto found = tensors.find(t->name);
+    if (found == tensors.end() || found->second == nullptr)
+      throw InvalidInput("tensor " + t->name + " of stage " + kernel.function.signature.name + " is missing");
+    buffers.push_back(found->second);
+  }
+  for (std::size_t i = 0; i + 1 < buffers.size(); ++i)
+    if (buffers[i] == buffers.back())
+      throw InvalidInput(fmt::format("stage {}: {} and {} are the same memory, and {} is written",
+                                     kernel.function.signature.name, kernel.operands[i]->name,
+                                     kernel.operands.back()->name, kernel.operands.back()->name));
+  return buffers;
+}
+
+void Program::run(Launcher& launcher, const Prepared& p, const std::map<std::string, float*>& tensors) const {
+  std::vector<std::vector<void*>> buffers;
+  for (const LoweredKernel& k : lowered_) buffers.push_back(bind(k, tensors));
+  for (std::size_t first = 0; first < lowered_.size();) {
+    std::vector<Launcher::Job> jobs;
+    std::size_t k = first;
+    for (; k < lowered_.size() && groups_[k] == groups_[first]; ++k)
+      jobs.push_back({compiled_[k].get(), {buffers[k].data(), p.scalars_.data(), p.aux_.data(), nullptr}});
+    launcher.run(jobs);
+    first = k;
+  }
+}
+
+Counters Program::interpret(const Prepared& p, const std::map<std::string, float*>& tensors) const {
+  Counters total;
+  for (const LoweredKernel& k : lowered_) {
+    const std::vector<void*> buffers = bind(k, tensors);
+    const Counters c =
+        loop::interpret(k.function, {buffers.data(), p.scalars_.data(), p.aux_.data(), nullptr});
+    total.multiply_adds += c.multiply_adds;
+    total.loads += c.loads;
+    total.stores += c.stores;
+    total.aux_loads += c.aux_loads;
+    total.intrinsics += c.intrinsics;
+  }
+  return total;
+}
+
+std::string Program::dump() const {
+  std::string text;
+  for (const TableSpec& t : tables_.specs()) {
+    text += fmt::format("table {}: ", t.name);
+    if (t.kind == TableSpec::Kind::length) text += fmt::format("given, {} to {}\n", t.low, t.high);
+    if (t.kind == TableSpec::Kind::prefix)
+      text +=
+          fmt::format("sums over {} < {} of {}\n", to_text(t.variable), to_text(t.count), to_text(t.element));
+    if (t.kind == TableSpec::Kind::map) text += "outer index of each fused iteration\n";
+    if (t.kind == TableSpec::Kind::order) text += "tasks by falling cost\n";
+  }
+  for (const LoweredKernel& k : lowered_) {
+    text += to_text(k.function);
+    for (const std::string& g : k.guards) text += "guard kept: " + g + "\n";
+  }
+  return text;
+}
+
+}  // namespace ballast::ragged

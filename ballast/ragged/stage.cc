@@ -1,0 +1,313 @@
+#include "ballast/ragged/stage.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ballast/base/errors.h"
+
+namespace ballast::ragged {
+
+using loop::Expr;
+using loop::Var;
+
+Dim dim(std::string name) {
+  return std::make_shared<DimNode>(DimNode{std::move(name)});
+}
+
+LengthFn::LengthFn(std::int64_t value) : constant_(value), low_(value), high_(value) {
+  if (value < 0) throw InvalidInput("constant extent", std::to_string(value), "an integer of at least 0");
+}
+
+LengthFn LengthFn::scalar(std::string name, std::int64_t low, std::int64_t high) {
+  LengthFn f(0);
+  f.kind_ = Kind::scalar;
+  f.name_ = std::move(name);
+  f.low_ = low;
+  f.high_ = high;
+  return f;
+}
+
+LengthFn LengthFn::data(std::string name, Dim of, std::int64_t low, std::int64_t high) {
+  LengthFn f = scalar(std::move(name), low, high);
+  f.kind_ = Kind::data;
+  f.of_ = std::move(of);
+  return f;
+}
+
+LengthFn LengthFn::affine(Dim of, std::int64_t factor, std::int64_t constant, std::int64_t high) {
+  LengthFn f(0);
+  f.kind_ = Kind::affine;
+  f.of_ = std::move(of);
+  f.factor_ = factor;
+  f.constant_ = constant;
+  f.high_ = high;
+  return f;
+}
+
+LengthFn LengthFn::with(Step step, std::int64_t m) const {
+  if (m <= 0) throw InvalidInput("factor of a length function", std::to_string(m), "a positive integer");
+  LengthFn f = *this;
+  if (step != Step::at_most && m == 1) return f;
+  // Rounding to a multiple of what is a multiple already changes nothing.
+  if (step == Step::ceil_mult && !steps_.empty() && steps_.back().first == Step::ceil_mult &&
+      steps_.back().second % m == 0)
+    return f;
+  f.steps_.emplace_back(step, m);
+  return f;
+}
+LengthFn LengthFn::ceil_mult(std::int64_t m) const {
+  return with(Step::ceil_mult, m);
+}
+LengthFn LengthFn::floor_mult(std::int64_t m) const {
+  return with(Step::floor_mult, m);
+}
+LengthFn LengthFn::ceil_div(std::int64_t m) const {
+  return with(Step::ceil_div, m);
+}
+LengthFn LengthFn::at_most(std::int64_t c) const {
+  return with(Step::at_most, c);
+}
+
+namespace {
+std::int64_t stepped(LengthFn::Step step, std::int64_t m, std::int64_t v) {
+  if (v <= loop::kNoMinimum || v >= loop::kNoMaximum)
+    return step == LengthFn::Step::at_most ? std::min(m, v) : v;
+  switch (step) {
+    case LengthFn::Step::ceil_mult:
+      return (v + m - 1) / m * m;
+    case LengthFn::Step::floor_mult:
+      return v / m * m;
+    case LengthFn::Step::ceil_div:
+      return (v + m - 1) / m;
+    case LengthFn::Step::at_most:
+      return std::min(v, m);
+  }
+  return v;
+}
+}  // namespace
+
+std::int64_t LengthFn::low() const {
+  std::int64_t v = low_;
+  for (const auto& [step, m] : steps_) v = stepped(step, m, v);
+  return v;
+}
+std::int64_t LengthFn::high() const {
+  std::int64_t v = high_;
+  for (const auto& [step, m] : steps_) v = stepped(step, m, v);
+  return v;
+}
+
+LengthFn LengthFn::base() const {
+  LengthFn f = *this;
+  f.steps_.clear();
+  return f;
+}
+
+std::string LengthFn::normal() const {
+  std::string text;
+  switch (kind_) {
+    case Kind::constant:
+      text = std::to_string(constant_);
+      break;
+    case Kind::scalar:
+      text = "$" + name_;
+      break;
+    case Kind::data:
+      text = fmt::format("{}({})", name_, of_->name);
+      break;
+    case Kind::affine:
+      text = fmt::format("({}*{}+{})", factor_, of_->name, constant_);
+      break;
+  }
+  static constexpr const char* kNames[] = {"up", "down", "pieces", "most"};
+  for (const auto& [step, m] : steps_) text += fmt::format(".{}{}", kNames[static_cast<int>(step)], m);
+  return text;
+}
+
+bool LengthFn::provably_at_most(const LengthFn& other) const {
+  if (normal() == other.normal() || high() <= other.low()) return true;
+  LengthFn a = *this, b = other;
+  a.steps_.clear();
+  b.steps_.clear();
+  if (a.normal() != b.normal()) return false;
+  // One function, rounded differently: up(x, m) <= up(x, n) when m divides n; down(x, m) <= x <= up(x, n).
+  const auto rounding = [](const LengthFn& f, std::int64_t& up, std::int64_t& down) {
+    up = down = 1;
+    if (f.steps_.empty()) return true;
+    if (f.steps_.size() > 1) return false;
+    if (f.steps_[0].first == Step::ceil_mult)
+      up = f.steps_[0].second;
+    else if (f.steps_[0].first == Step::floor_mult)
+      down = f.steps_[0].second;
+    else
+      return false;
+    return true;
+  };
+  std::int64_t up_a, down_a, up_b, down_b;
+  if (!rounding(*this, up_a, down_a) || !rounding(other, up_b, down_b)) return false;
+  if (down_b != 1) return down_a != 1 && down_a % down_b == 0;
+  return down_a != 1 || up_b % up_a == 0;
+}
+
+Expr LengthFn::apply(const Expr& base) const {
+  Expr v = kind_ == Kind::constant ? Expr(constant_)
+           : kind_ == Kind::affine ? base * Expr(factor_) + Expr(constant_)
+                                   : base;
+  for (const auto& [step, m] : steps_) {
+    switch (step) {
+      case Step::ceil_mult:
+        v = loop::ceil_mult(v, m);
+        break;
+      case Step::floor_mult:
+        v = loop::floordiv(v, Expr(m)) * Expr(m);
+        break;
+      case Step::ceil_div:
+        v = loop::ceil_div(v, m);
+        break;
+      case Step::at_most:
+        v = loop::min(v, Expr(m));
+        break;
+    }
+  }
+  return v;
+}
+
+const Expr& Index::operator[](const Dim& d) const {
+  const auto found = values.find(d);
+  if (found == values.end()) throw CompileError("dimension " + d->name + " has no index in this expression");
+  return found->second;
+}
+
+namespace {
+
+Index index_of(const std::vector<Axis>& axes, std::vector<Var>& vars) {
+  Index index;
+  for (const Axis& a : axes) {
+    vars.push_back(loop::variable(a.dim->name));
+    if (!index.values.emplace(a.dim, vars.back()).second)
+      throw CompileError("dimension " + a.dim->name +
+                         " appears twice; give the second one a name of its own");
+  }
+  return index;
+}
+
+Tensor make_stage(std::string name, std::vector<Axis> axes) {
+  auto stage = std::make_shared<Stage>();
+  stage->name = std::move(name);
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    if (const Dim& of = axes[i].extent.of()) {
+      const bool outer = std::any_of(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(i),
+                                     [&](const Axis& a) { return a.dim == of; });
+      if (!outer)
+        throw CompileError(
+            fmt::format("stage {}: the extent of {} depends on {}, which is no dimension outside it",
+                        stage->name, axes[i].dim->name, of->name));
+    }
+    stage->storage.push_back(axes[i].extent);
+  }
+  stage->axes = std::move(axes);
+  auto buffer = std::make_shared<TensorBuffer>();
+  buffer->name = stage->name;
+  buffer->space = loop::Space::tensor;
+  buffer->owner = stage;
+  stage->placeholder = buffer;
+  return stage;
+}
+
+}  // namespace
+
+Definition reduce(loop::Combine combine, std::vector<Axis> axes,
+                  const std::function<Expr(const Index&)>& value, std::function<Expr(const Expr&)> epilogue) {
+  Definition d;
+  const Index index = index_of(axes, d.reduce_vars);
+  d.value = value(index);
+  d.reduce = std::move(axes);
+  d.combine = combine;
+  d.epilogue = std::move(epilogue);
+  return d;
+}
+
+Definition sum(std::vector<Axis> axes, const std::function<Expr(const Index&)>& value,
+               std::function<Expr(const Expr&)> epilogue) {
+  return reduce(loop::Combine::sum, std::move(axes), value, std::move(epilogue));
+}
+
+Tensor input(std::string name, std::vector<Axis> axes) {
+  Tensor t = make_stage(std::move(name), std::move(axes));
+  t->is_input = true;
+  return t;
+}
+
+Tensor compute(std::string name, std::vector<Axis> axes,
+               const std::function<Definition(const Index&)>& body) {
+  Tensor t = make_stage(std::move(name), std::move(axes));
+  const Index index = index_of(t->axes, t->vars);
+  t->definition = body(index);
+  if (!t->definition.value) throw CompileError("stage " + t->name + " has no expression");
+  for (const Axis& r : t->definition.reduce) {
+    const Dim& of = r.extent.of();
+    if (of && !index.values.contains(of))
+      throw CompileError(fmt::format(
+          "stage {}: the extent of the reduction {} depends on {}, which is no dimension of the stage",
+          t->name, r.dim->name, of->name));
+  }
+  return t;
+}
+
+Expr read(const Tensor& tensor, std::vector<Expr> index) {
+  if (index.size() != tensor->axes.size())
+    throw CompileError(fmt::format("{} is read with {} indices and has {} dimensions", tensor->name,
+                                   index.size(), tensor->axes.size()));
+  auto n = std::make_shared<loop::ExprNode>();
+  n->op = loop::Op::load;
+  n->type = loop::DType::f32;
+  n->buffer = tensor->placeholder;
+  n->args = std::move(index);
+  return Expr(n);
+}
+
+void pad_storage(const Tensor& tensor, const Dim& d, std::int64_t m) {
+  for (std::size_t i = 0; i < tensor->axes.size(); ++i) {
+    if (tensor->axes[i].dim != d) continue;
+    tensor->storage[i] = tensor->storage[i].ceil_mult(m);
+    return;
+  }
+  throw CompileError(fmt::format("{} has no dimension {}: pad_storage", tensor->name, d->name));
+}
+
+std::pair<Tensor, Tensor> split_op(const Tensor& stage, const Dim& d, const LengthFn& p) {
+  if (stage->is_input || stage->target)
+    throw CompileError("split_op of " + stage->name + ": only a computed stage that was not split before");
+  const auto find = [&](const std::vector<Axis>& axes) {
+    for (std::size_t i = 0; i < axes.size(); ++i)
+      if (axes[i].dim == d) return static_cast<int>(i);
+    return -1;
+  };
+  const int axis = find(stage->axes), reduction = find(stage->definition.reduce);
+  if (axis < 0 && reduction < 0)
+    throw CompileError(fmt::format("split_op of {}: it has no dimension {}", stage->name, d->name));
+  const std::vector<Axis>& axes = axis >= 0 ? stage->axes : stage->definition.reduce;
+  const auto at = static_cast<std::size_t>(axis >= 0 ? axis : reduction);
+  if (!p.provably_at_most(axes[at].extent))
+    throw CompileError(fmt::format("split_op of {}: {} is not provably at most the extent {}", stage->name,
+                                   p.normal(), axes[at].extent.normal()));
+  if (reduction >= 0 && (stage->definition.combine != loop::Combine::sum || stage->definition.epilogue))
+    throw CompileError("split_op of " + stage->name + ": a split reduction is a plain sum");
+  const auto part = [&](const char* suffix) {
+    auto copy = std::make_shared<Stage>(*stage);
+    copy->name += suffix;
+    copy->target = stage;
+    copy->split_axis = static_cast<int>(at);
+    copy->split_reduction = reduction >= 0;
+    return copy;
+  };
+  Tensor first = part(".head"), second = part(".tail");
+  (axis >= 0 ? first->axes : first->definition.reduce)[at].extent = p;
+  first->split_axis = -1;
+  second->split_from = {p};
+  second->adds = reduction >= 0;
+  return {first, second};
+}
+
+}  // namespace ballast::ragged
