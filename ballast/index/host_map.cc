@@ -38,12 +38,14 @@ inline std::uint32_t rank_in(const Key* keys, Key key) {
 
 // From the top level to the directory position, a group at a time, each step prefetching the next blocks.
 BALLAST_VECTOR void descend_group(const Key* const* levels, const std::uint32_t* sizes, int height,
-                                  const Key* keys, std::uint32_t count, std::uint32_t* at) {
+                                  const std::uint32_t* directory, const Key* keys, std::uint32_t count,
+                                  std::uint32_t* at) {
   for (std::uint32_t i = 0; i < count; ++i) at[i] = 0;
   for (int level = height - 1; level >= 0; --level) {
     const Key* blocks = levels[level];
     const Key* below = level > 0 ? levels[level - 1] : nullptr;
     for (std::uint32_t i = 0; i < count; ++i) {
+      if (level == 0) __builtin_prefetch(directory + 16 * std::size_t{at[i]});  // 16 leaves: one line
       const std::uint32_t rank = rank_in<16>(blocks + 16 * std::size_t{at[i]}, keys[i]);
       // The padding of a level's last block counts for the largest key.
       at[i] = std::min(16 * at[i] + (rank == 0 ? 0 : rank - 1), sizes[level] - 1);
@@ -107,7 +109,8 @@ void HostMap::in_parallel(std::size_t count, std::size_t grain, Work work) const
 void HostMap::descend(const Key* keys, std::uint32_t count, std::uint32_t* positions) const {
   const Key* levels[16];
   for (std::size_t l = 0; l < levels_.size(); ++l) levels[l] = levels_[l].data();
-  descend_group(levels, sizes_.data(), static_cast<int>(levels_.size()), keys, count, positions);
+  descend_group(levels, sizes_.data(), static_cast<int>(levels_.size()), directory_.data(), keys, count,
+                positions);
 }
 
 std::uint32_t HostMap::position_of(Key key) const {
@@ -131,7 +134,6 @@ void HostMap::each_leaf(std::span<const Key> keys, Take take) const {
     for (std::size_t first = begin; first < end; first += kGroup) {
       const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(kGroup, end - first));
       descend(keys.data() + first, count, positions);
-      for (std::uint32_t i = 0; i < count; ++i) __builtin_prefetch(&directory_[positions[i]]);
       for (std::uint32_t i = 0; i < count; ++i) {
         ids[i] = chains_ == 0 ? directory_[positions[i]] : leaf_of(keys[first + i], positions[i]);
         leaf_keys[i] = leaf(ids[i]).keys;
@@ -360,8 +362,35 @@ InsertReport HostMap::insert(std::span<const Entry> entries) {
       const std::uint32_t id = directory_[runs[r].position];
       Leaf& at = leaf(id);
       const std::uint32_t had = meta_[id].count;
-      merged.clear();
       std::uint32_t old = 0;
+      // Most runs fit: then what lies behind the first new key moves up in place, from the back.
+      std::uint32_t fresh_here = 0;
+      for (std::size_t i = runs[r].begin; i < runs[r].end; ++i) {
+        while (old < had && at.keys[old] < batch[i].key) ++old;
+        fresh_here += old == had || at.keys[old] != batch[i].key;
+      }
+      if (had + fresh_here <= kLeaf) {
+        std::uint32_t to = had + fresh_here, from = had;
+        meta_[id].count = to;
+        for (std::size_t i = runs[r].end; i-- > runs[r].begin;) {
+          while (from > 0 && at.keys[from - 1] > batch[i].key) {
+            --from;
+            --to;
+            at.keys[to] = at.keys[from];
+            at.values[to] = at.values[from];
+          }
+          if (from > 0 && at.keys[from - 1] == batch[i].key) --from;
+          --to;
+          at.keys[to] = batch[i].key;
+          at.values[to] = batch[i].value;
+        }
+        fresh_keys += fresh_here;
+        no_longer_empty += had == 0;
+        used[r] = 0;
+        continue;
+      }
+      merged.clear();
+      old = 0;
       for (std::size_t i = runs[r].begin; i < runs[r].end; ++i) {
         while (old < had && at.keys[old] < batch[i].key)
           merged.push_back({at.keys[old], at.values[old]}), ++old;
@@ -520,11 +549,18 @@ std::vector<std::uint64_t> HostMap::count(std::span<const KeyRange> ranges) {
 }
 
 std::optional<Value> HostMap::find(Key key) const {
-  const std::uint32_t id = leaf_of(key, position_of(key));
+  const std::uint32_t position = position_of(key);
+  const std::uint32_t id = chains_ == 0 ? directory_[position] : leaf_of(key, position);
   const Leaf& at = leaf(id);
-  const Key* end = at.keys + meta_[id].count;
-  const Key* found = std::lower_bound(at.keys, end, key);
-  return found != end && *found == key ? std::optional(at.values[found - at.keys]) : std::nullopt;
+  const Key* keys = at.keys;
+  for (std::uint32_t line = 0; line < kLeaf; line += 8) {  // the misses of keys and values overlap
+    __builtin_prefetch(keys + line);
+    __builtin_prefetch(at.values + line);
+  }
+  std::uint32_t rank;
+  ranks_in_leaves(&keys, &key, 1, &rank);
+  if (key == kLargest) rank = meta_[id].count;
+  return rank > 0 && keys[rank - 1] == key ? std::optional(at.values[rank - 1]) : std::nullopt;
 }
 
 std::optional<Entry> HostMap::find_before(Key key) const {
