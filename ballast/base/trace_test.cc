@@ -1,6 +1,7 @@
 #include "ballast/base/trace.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
 #include <unistd.h>
 
@@ -113,11 +114,18 @@ std::string shown(int columns, const std::function<void(std::FILE*)>& work) {
   std::FILE* out = ::fdopen(slave, "w");
   work(out);
   std::fflush(out);
-  char text[4096];
-  const ssize_t got = ::read(master, text, sizeof text);
+  // The terminal may hand over what was written in parts.
+  std::string text;
+  pollfd waiting{master, POLLIN, 0};
+  while (::poll(&waiting, 1, 500) > 0 && (waiting.revents & POLLIN) != 0) {
+    char part[4096];
+    const ssize_t got = ::read(master, part, sizeof part);
+    if (got <= 0) break;
+    text.append(part, static_cast<std::size_t>(got));
+  }
   std::fclose(out);
   ::close(master);
-  return got > 0 ? std::string(text, static_cast<std::size_t>(got)) : "";
+  return text;
 }
 
 TEST(Progress, DrawsOnATerminalAndWipesItself) {
