@@ -106,6 +106,9 @@ struct Access {
   static Write merge(Write a, Write b);
   static void apply(Value& value, Write write);
   static bool erased(const Value& value) { return value.gone; }
+  static double reply_bytes(const Operation& operation, double item) {
+    return operation.kind == Kind::get ? 1 + item : 2;
+  }
 };
 
 /// The task class of operations that run one after another at the owner.

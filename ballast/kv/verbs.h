@@ -7,5 +7,6 @@ namespace ballast::kv {
 
 void add_serve(cli::Program& program);
 void add_bench(cli::Program& program);
+void add_tour(cli::Program& program);
 
 }  // namespace ballast::kv

@@ -167,6 +167,10 @@ struct Ycsb {
     out.self(std::move(writes));
     return content;
   }
+  static double reply_bytes(const Request& request, double) {
+    if (request.verb == Verb::update || request.verb == Verb::insert) return 4;
+    return 4 + (request.all_fields ? request.fields : 1) * static_cast<double>(request.field_bytes);
+  }
   static Writes merge(Writes a, Writes b) {
     for (const auto& written : b.list) {
       const auto same = std::find_if(a.list.begin(), a.list.end(),

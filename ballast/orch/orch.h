@@ -116,7 +116,7 @@ StageReport run(cluster::Machine& me, S& store, Batch<C>& batch, const Options& 
   if (options.fanout == "auto") resolved.fanout = internal::auto_fanout(stage, sizes);
   const Forest forest = make_forest(resolved, me.machines());
   const Limits limits = make_limits(resolved, sizes, forest);
-  internal::TdOrch<C, S> td(stage, forest, limits);
+  internal::TdOrch<C, S> td(stage, forest, limits, sizes);
   td.run();
   StageReport report = stage.report(forest.describe());
   report.pull_levels = td.levels();

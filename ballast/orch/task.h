@@ -14,6 +14,10 @@
 // Optional:
 //   static constexpr orch::Absent kAbsent = orch::Absent::create;    // tasks whose key is not in the store
 //   static bool erased(const Item&);                                 // after apply: drop the item
+//   static double reply_bytes(const Context&, double item);          // of its reply, given the mean item's:
+//   where tasks
+//                                                                    // of one class differ, td-orch weighs
+//                                                                    each
 //   run(const Context&, const Item*, Emit&)                          // nullptr: no such key
 //
 // Snapshot rule: all tasks of a stage read the state from before it; each key gets one merged update at its

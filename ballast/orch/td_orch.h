@@ -46,11 +46,12 @@ class TdOrch {
   using Key = typename C::Key;
   using Update = typename C::Update;
 
-  TdOrch(Stage<C, S>& stage, const Forest& forest, const Limits& limits)
+  TdOrch(Stage<C, S>& stage, const Forest& forest, const Limits& limits, const RecordSizes& sizes)
       : stage_(stage),
         me_(stage.me),
         forest_(forest),
         limits_(limits),
+        sizes_(sizes),
         sent_(static_cast<std::size_t>(me_.machines())),
         parked_for_(static_cast<std::size_t>(me_.machines())) {}
 
@@ -91,6 +92,16 @@ class TdOrch {
     std::uint32_t slot, root_meta;
   };
 
+  // A class whose tasks differ in what they carry and reply says so: its groups are weighed in bytes, not
+  // counted.
+  static constexpr bool kWeighs = requires(const typename C::Context& c) { C::reply_bytes(c, 1.0); };
+  double push_bytes(std::size_t i) const {
+    double bytes = static_cast<double>(Task<C>::wire_size(stage_.batch.key(i), stage_.batch.context(i)));
+    if constexpr (kWeighs)
+      bytes += (8 + C::reply_bytes(stage_.batch.context(i), sizes_.item)) / forest_.height();
+    return bytes;
+  }
+
   std::uint32_t park(Slot slot) {
     slots_.push_back(std::move(slot));
     return static_cast<std::uint32_t>(slots_.size() - 1);
@@ -120,15 +131,19 @@ class TdOrch {
     auto& batch = stage_.batch;
     struct Group {
       std::uint32_t count = 0, owner = 0, slot = kNone;
+      double bytes = 0;  ///< of pushing the group, replies included
     };
     std::vector<Group> groups;
     std::vector<std::uint32_t> group_of(batch.size());
+    const bool weighing =
+        kWeighs && stage_.options.push_limit.empty() && stage_.options.method == Method::td_orch;
     absl::flat_hash_map<Key, std::uint32_t, KeyHash<Key>> place(0, KeyHash<Key>{stage_.options.hash_mask});
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto [found, is_new] = place.try_emplace(batch.key(i), static_cast<std::uint32_t>(groups.size()));
       if (is_new) groups.push_back({.owner = static_cast<std::uint32_t>(stage_.store.owner(batch.key(i)))});
       group_of[i] = found->second;
       ++groups[found->second].count;
+      if (weighing) groups[found->second].bytes += push_bytes(i);
     }
     for (std::size_t i = 0; i < batch.size(); ++i) {
       Group& group = groups[group_of[i]];
@@ -137,7 +152,7 @@ class TdOrch {
         own_keys_.push_back(static_cast<std::uint32_t>(i));
         continue;
       }
-      if (group.count <= limits_.leaf) {
+      if (weighing ? group.bytes <= sizes_.item + sizes_.meta : group.count <= limits_.leaf) {
         put_task(up, forest_.next_hop(owner, 1, me_.id()), batch.key(i), stage_.id_of(i), batch.context(i));
         stage_.counters.most_tasks_of_key =
             std::max<std::uint64_t>(stage_.counters.most_tasks_of_key, group.count);
@@ -371,6 +386,7 @@ class TdOrch {
   cluster::Machine& me_;
   const Forest& forest_;
   const Limits& limits_;
+  const RecordSizes& sizes_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> own_keys_;                 ///< tasks of the batch whose item lies here
   std::vector<std::pair<Key, Meta>> root_metas_;        ///< meta-tasks that reached this owner
