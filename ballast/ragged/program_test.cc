@@ -455,6 +455,16 @@ TEST(Schedules, PaddingIsFreeOfGuardsWhenStorageHasRoom) {
   EXPECT_EQ(guards(4, 1), 1u);
 }
 
+TEST(Program, InputsLiveAsLongAsTheirReaders) {
+  const Dim i = dim("i");
+  const auto doubled = [&] {
+    const Tensor x = input("X", {{i, 3}});
+    return compute("Y", {{i, 3}}, [&](const Index& at) { return Definition(read(x, {at[i]}) * Expr(2.0)); });
+  };
+  const Program program(registry(), {Schedule(doubled())});
+  EXPECT_EQ(program.prepare({}).volume("X"), 3);
+}
+
 TEST(Program, BadPatternsAreNamed) {
   const Dim b = dim("b"), i = dim("i");
   const LengthFn len = LengthFn::data("len", b, 0, 9);

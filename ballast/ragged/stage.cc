@@ -262,7 +262,7 @@ Expr read(const Tensor& tensor, std::vector<Expr> index) {
   auto n = std::make_shared<loop::ExprNode>();
   n->op = loop::Op::load;
   n->type = loop::DType::f32;
-  n->buffer = tensor->placeholder;
+  n->buffer = loop::Buffer(tensor, tensor->placeholder.get());  // the reader keeps the tensor alive
   n->args = std::move(index);
   return Expr(n);
 }
