@@ -69,6 +69,20 @@ std::vector<Dataset> known_datasets() {
        .command = "setup/setup.sh --only robot",
        .folders = {cache + "apriltag-images", "/usr/share/visp-images-data/ViSP-images/AprilTag/benchmark"},
        .probe = "640x480/cMo_0.txt"},
+      {.name = "jargon",
+       .what = "the Jargon File, a dictionary of hackers' words (dictd)",
+       .package = "dict-jargon",
+       .licence = "public domain",
+       .command = "setup/setup.sh --only tune",
+       .folders = {cache + "jargon", "/usr/share/dictd"},
+       .probe = "jargon.dict.dz"},
+      {.name = "foldoc",
+       .what = "the Free On-line Dictionary of Computing (dictd)",
+       .package = "dict-foldoc",
+       .licence = "GFDL-1.3 or later",
+       .command = "setup/setup.sh --only tune",
+       .folders = {cache + "foldoc", "/usr/share/dictd"},
+       .probe = "foldoc.dict.dz"},
   };
 }
 

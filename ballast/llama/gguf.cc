@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <ggml.h>
 #include <gguf.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -206,6 +207,48 @@ std::vector<float> Gguf::read_f32(const std::string& name) const {
                                    name, found.type));
   traits->to_float(bytes.data(), values.data(), found.elements());
   return values;
+}
+
+namespace {
+struct OpenFile {
+  gguf_context* file = nullptr;
+  ggml_context* shapes = nullptr;
+  ~OpenFile() {
+    if (file != nullptr) gguf_free(file);
+    if (shapes != nullptr) ggml_free(shapes);
+  }
+};
+}  // namespace
+
+void write_gguf(const std::string& from, const std::string& to, const std::vector<GgufEntry>& tensors,
+                const std::vector<std::pair<std::string, std::uint32_t>>& integers) {
+  internal::start_backend();
+  OpenFile source, target;
+  source.file = gguf_init_from_file(from.c_str(), {.no_alloc = true, .ctx = nullptr});
+  if (source.file == nullptr) throw Unavailable(fmt::format("{}: not a GGUF file that can be read", from));
+  target.file = gguf_init_empty();
+  gguf_set_kv(target.file, source.file);
+  gguf_set_val_u32(target.file, "general.file_type", 0);  // all f32
+  for (const auto& [key, value] : integers) gguf_set_val_u32(target.file, key.c_str(), value);
+  target.shapes = ggml_init(
+      {.mem_size = ggml_tensor_overhead() * (tensors.size() + 1), .mem_buffer = nullptr, .no_alloc = true});
+  for (const GgufEntry& entry : tensors) {
+    std::vector<std::int64_t> innermost_first(entry.shape.rbegin(), entry.shape.rend());
+    ggml_tensor* tensor = ggml_new_tensor(target.shapes, GGML_TYPE_F32,
+                                          static_cast<int>(innermost_first.size()), innermost_first.data());
+    ggml_set_name(tensor, entry.name.c_str());
+    tensor->data = const_cast<float*>(entry.values);
+    gguf_add_tensor(target.file, tensor);
+  }
+  const std::string temporary = fmt::format("{}.tmp-{}", to, ::getpid());
+  std::error_code error;
+  const bool written = gguf_write_to_file(target.file, temporary.c_str(), /*only_meta=*/false);
+  if (written) std::filesystem::rename(temporary, to, error);
+  if (!written || error) {
+    std::error_code ignored;
+    std::filesystem::remove(temporary, ignored);
+    throw Unavailable(fmt::format("{}: could not be written", to));
+  }
 }
 
 }  // namespace ballast::llama

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ballast::llama {
@@ -64,5 +65,19 @@ class Gguf {
   std::unique_ptr<Handle> handle_;
   std::vector<GgufTensor> tensors_;
 };
+
+/// A tensor to be written, in f32.
+struct GgufEntry {
+  std::string name;
+  std::vector<std::int64_t> shape;  ///< outermost first
+  const float* values = nullptr;    ///< row-major, valid until write_gguf() returns
+};
+
+/// Writes a GGUF with all metadata of `from` (vocabulary and chat template
+/// among them), these `integers` in place of its own, and these tensors in f32.
+/// `to` appears complete or not at all. requantize() (weights.h) makes other
+/// formats of it. Throws Unavailable when `to` cannot be written.
+void write_gguf(const std::string& from, const std::string& to, const std::vector<GgufEntry>& tensors,
+                const std::vector<std::pair<std::string, std::uint32_t>>& integers);
 
 }  // namespace ballast::llama

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "ballast/base/bench.h"
@@ -17,13 +18,13 @@ namespace {
 
 struct BenchFlags {
   bool quick = false;
-  std::string suite = "all";
+  std::string suite = "all", clock = "modelled";
 };
 
 // A model whose compute is large enough that one step is a tenth of a second or more.
 WorkloadOptions workload_of(bool quick, std::uint64_t seed) {
   WorkloadOptions options{.model = "smollm2",
-                          .keep_blocks = quick ? 6 : 0,
+                          .keep_blocks = quick ? 4 : 0,
                           .rows = 2,
                           .window = 64,
                           .calibration = 4,
@@ -42,18 +43,20 @@ RunResult short_run(const Workload& workload, const Limits& limits, MethodOption
   options.steps = steps;
   options.evaluate_windows = 2;
   options.lsp.fit.iterations = 5;  // speed does not depend on how well they fit
-  options.lsp.fit.max_seconds = 0.2;
+  options.engine.delayed_warmup = 0;
   return run_method(workload, limits, options);
 }
 
 // Ratios of step times in both regimes.
 void throughput(Bench& bench, const BenchFlags& flags, const cli::Common& common) {
+  const bool wall = flags.clock == "wall";
   const Workload workload = load_workload(workload_of(flags.quick, common.seed));
   const std::int64_t steps = flags.quick ? 6 : 12;
   for (const std::string regime : {"laptop", "workstation"}) {
-    const Limits limits = match_limits(workload, {.regime = regime});
-    const std::string where = fmt::format("{}, {}", workload.label, EmulatedDevice(limits.device).label());
-    const double compute = limits.compute.total();
+    const Limits limits =
+        match_limits(workload, {.regime = regime, .clock = wall ? Clock::wall : Clock::modelled});
+    const std::string where = fmt::format("{}, {}", workload.label, limits.label());
+    const double compute = limits.compute_seconds();
     const auto run = [&](const MethodOptions& options) {
       cli::stop_if_interrupted();
       return short_run(workload, limits, options, steps);
@@ -61,6 +64,8 @@ void throughput(Bench& bench, const BenchFlags& flags, const cli::Common& common
     const RunResult zero = run({.method = "zero"});
     const RunResult layerwise = run({.method = "zero+layerwise"});
     const RunResult half = run({.method = "lsp", .lsp = {.fraction = 0.5}});
+    const RunResult dense = run({.method = "lsp", .lsp = {.fraction = 0.5, .factored = false}});
+    const RunResult delayed = run({.method = "zero-dpu"});
     const RunResult quarter = run({.method = "lsp", .lsp = {.fraction = 0.25}});
     const auto add = [&](const std::string& id, const std::string& what, double ours, const std::string& peer,
                          double theirs, std::optional<double> target) {
@@ -71,6 +76,7 @@ void throughput(Bench& bench, const BenchFlags& flags, const cli::Common& common
                  .peer = Peer{.name = peer, .value = theirs},
                  .better = Better::lower,
                  .target = target,
+                 .basis = wall ? Basis::measured : Basis::modelled,
                  .note = where});
     };
     add("T1.zero", "lsp at d = n/2 against Zero", half.step_seconds, "zero", zero.step_seconds,
@@ -79,6 +85,10 @@ void throughput(Bench& bench, const BenchFlags& flags, const cli::Common& common
         1 / (regime == "laptop" ? 1.31 : 1.17));
     add("T2.quarter", "compute bound over lsp at d = n/4", quarter.step_seconds, "forward+backward", compute,
         1 / (regime == "laptop" ? 1.31 : 1.12));
+    add("T2.dense", "compute bound over lsp at d = n/2 with dense compression", dense.step_seconds,
+        "forward+backward", compute, std::nullopt);
+    add("T5.dpu", "lsp at d = n/2 against Zero with delayed updates (stale weights)", half.step_seconds,
+        "zero-dpu", delayed.step_seconds, std::nullopt);
     add("T3.zero", "compute bound over Zero (the band of the paper is 1/1.93 to 1/4.28)", zero.step_seconds,
         "forward+backward", compute, std::nullopt);
     add("T4.layerwise", "the layerwise schedule alone, on Zero's gradients", layerwise.step_seconds, "zero",
@@ -92,14 +102,14 @@ void throughput(Bench& bench, const BenchFlags& flags, const cli::Common& common
                                      static_cast<double>(zero.steps)},
                .better = Better::lower,
                .basis = Basis::counted});
-    bench.section().table(run_table({zero, layerwise, half, quarter}, where, limits));
+    bench.section().table(run_table({zero, layerwise, delayed, half, dense, quarter}, where, limits));
   }
 }
 
 // Device memory, counted.
 void memory(Bench& bench, const BenchFlags& flags, const cli::Common& common) {
   const Workload workload = load_workload(workload_of(flags.quick, common.seed));
-  const Limits limits = match_limits(workload, {.regime = "raw"});
+  const Limits limits = match_limits(workload, {.regime = "raw", .clock = Clock::modelled});
   const RunResult native = short_run(workload, limits, {.method = "native"}, 2);
   const RunResult lsp = short_run(workload, limits, {.method = "lsp"}, 2);
   bench.add({.id = "M2.peak",
@@ -202,12 +212,78 @@ void bias(Bench& bench, const BenchFlags& flags, const cli::Common& common) {
   bench.section().table(table);
 }
 
+// Validation loss over time: Zero, LoRA, GaLore and LSP with the best of three
+// learning rates each.
+void accuracy(Bench& bench, const BenchFlags& flags, const cli::Common& common) {
+  const Workload workload = load_workload(workload_of(true, common.seed));
+  const Limits limits = match_limits(workload, {.regime = "laptop", .clock = Clock::modelled});
+  const double seconds = (flags.quick ? 12 : 60) * limits.compute_seconds();
+  const auto best_of = [&](const std::string& method, const std::vector<double>& rates) {
+    std::optional<RunResult> best;
+    for (const double rate : flags.quick ? std::vector<double>{rates[1]} : rates) {
+      cli::stop_if_interrupted();
+      MethodOptions options{.method = method,
+                            .rank = 16,
+                            .rate = rate,
+                            .warmup = 2,
+                            .seconds = seconds,
+                            .evaluate_every = 2,
+                            .evaluate_windows = 12};
+      options.lsp.fit.iterations = 15;
+      RunResult result = run_method(workload, limits, options);
+      if (!best || result.after.loss < best->after.loss) best = std::move(result);
+    }
+    return *best;
+  };
+  const RunResult zero = best_of("zero", {1e-4, 3e-4, 1e-3});
+  const RunResult lora = best_of("lora", {1e-3, 3e-3, 1e-2});
+  const RunResult galore = best_of("galore", {1e-3, 3e-3, 1e-2});
+  const RunResult lsp = best_of("lsp", {3e-4, 1e-3, 3e-3});
+  const std::vector<RunResult> results{zero, lora, galore, lsp};
+  bench.section().chart(loss_chart(results, "Validation loss, laptop regime (modelled seconds)"));
+  bench.section().table(run_table(results, workload.label + ", " + limits.label(), limits));
+  // Time to the level that Zero has reached after three quarters of its own
+  // improvement.
+  const double level = zero.before.loss - 0.75 * (zero.before.loss - zero.after.loss);
+  const auto time_to = [&](const RunResult& result) {
+    for (const RunPoint& point : result.validation) {
+      if (point.loss <= level) return point.seconds;
+    }
+    return INFINITY;
+  };
+  const double ours = time_to(lsp), theirs = time_to(zero);
+  bench.add({.id = "A1.time75",
+             .what = "time to Zero's 75 % level of validation loss",
+             .unit = "s",
+             .ours = std::isfinite(ours) ? std::optional<double>(ours) : std::nullopt,
+             .peer = Peer{.name = "zero", .value = theirs},
+             .better = Better::lower,
+             .target = 2.5,
+             .basis = Basis::modelled,
+             .note = std::isfinite(ours) ? workload.label : "not reached"});
+  for (const auto* other : {&zero, &lora, &galore}) {
+    bench.add({.id = "A2.loss." + other->method,
+               .what = "validation perplexity at equal time",
+               .unit = "1",
+               .ours = lsp.after.perplexity,
+               .peer = Peer{.name = other->method, .value = other->after.perplexity},
+               .better = Better::lower,
+               .target = 1.0,
+               .basis = Basis::modelled,
+               .note = fmt::format("device peak {} against {}",
+                                   to_string(Bytes{static_cast<std::uint64_t>(lsp.peak_bytes)}),
+                                   to_string(Bytes{static_cast<std::uint64_t>(other->peak_bytes)}))});
+  }
+}
+
 void run(const BenchFlags& flags, const cli::Common& common) {
-  cli::require_one_of("--suite", flags.suite, {"throughput", "memory", "bias", "all"});
+  cli::require_one_of("--suite", flags.suite, {"throughput", "accuracy", "memory", "bias", "all"});
+  cli::require_one_of("--clock", flags.clock, {"wall", "modelled"});
   cli::catch_interrupts();
   Bench bench("tune", flags.suite, common);
   const auto wanted = [&](const std::string& suite) { return flags.suite == "all" || flags.suite == suite; };
   if (wanted("throughput")) throughput(bench, flags, common);
+  if (wanted("accuracy")) accuracy(bench, flags, common);
   if (wanted("memory")) memory(bench, flags, common);
   if (wanted("bias")) bias(bench, flags, common);
   bench.finish();
@@ -221,7 +297,8 @@ void add_bench(cli::Program& program) {
                    {"ballast tune bench --quick", "ballast tune bench --suite bias --json bias.json"});
   const auto flags = std::make_shared<BenchFlags>();
   verb->add_flag("--quick", flags->quick, "within three minutes");
-  verb->add_option("--suite", flags->suite, "throughput, memory, bias or all");
+  verb->add_option("--clock", flags->clock, "modelled, or wall (needs an idle machine)");
+  verb->add_option("--suite", flags->suite, "throughput, accuracy, memory, bias or all");
   verb.run([flags](const cli::Common& common) { run(*flags, common); });
 }
 

@@ -1,5 +1,6 @@
 #include "ballast/tune/blocks.h"
 
+#include <cmath>
 #include <vector>
 
 #include "ballast/tune/device.h"
@@ -26,6 +27,16 @@ PassResult forward_backward(model::BlockModel& model, const model::TokenBatch& b
   const std::int64_t blocks = model.block_count();
   std::vector<at::Tensor> inputs(static_cast<std::size_t>(blocks)), outputs(static_cast<std::size_t>(blocks));
 
+  result.block_forward.resize(static_cast<std::size_t>(blocks));
+  result.block_backward.resize(static_cast<std::size_t>(blocks));
+  double mark = thread_seconds();
+  const auto lap = [&](double& sum) {
+    const double at = thread_seconds();
+    sum += at - mark;
+    mark = at;
+  };
+  double in_hooks_cpu = 0;
+
   double start = now();
   at::Tensor embedded;
   {
@@ -33,8 +44,10 @@ PassResult forward_backward(model::BlockModel& model, const model::TokenBatch& b
     embedded = model.embed(batch);
   }
   at::Tensor x = embedded;
+  lap(result.ends);
   for (std::int64_t block = 0; block < blocks; ++block) {
     call(hooks.before_forward, block);
+    lap(in_hooks_cpu);
     const auto index = static_cast<std::size_t>(block);
     inputs[index] = leaf(x);
     if (options.checkpointing) {
@@ -43,6 +56,7 @@ PassResult forward_backward(model::BlockModel& model, const model::TokenBatch& b
     } else {
       x = outputs[index] = model.block(block, inputs[index], batch);
     }
+    lap(result.block_forward[index]);
   }
   at::Tensor last = leaf(x);
   x.reset();
@@ -59,6 +73,8 @@ PassResult forward_backward(model::BlockModel& model, const model::TokenBatch& b
   result.loss_sum = loss.sum;
   result.count = loss.count;
   result.correct = loss.correct;
+  result.finite = std::isfinite(loss.sum);
+  if (!result.finite) return result;
   if (options.train_embeddings) {
     at::Tensor weight = head;
     weight.mutable_grad() = weight.grad().defined() ? weight.grad() + loss.weight_grad : loss.weight_grad;
@@ -66,8 +82,10 @@ PassResult forward_backward(model::BlockModel& model, const model::TokenBatch& b
   finished.backward(loss.hidden_grad);
   at::Tensor gradient = last.grad();
   last.reset();
+  lap(result.ends);
   for (std::int64_t block = blocks; block-- > 0;) {
     call(hooks.before_backward, block);
+    lap(in_hooks_cpu);
     const auto index = static_cast<std::size_t>(block);
     if (options.checkpointing) {
       const at::AutoGradMode mode(true);
@@ -77,7 +95,9 @@ PassResult forward_backward(model::BlockModel& model, const model::TokenBatch& b
     outputs[index].reset();
     gradient = inputs[index].grad();
     inputs[index].reset();
+    lap(result.block_backward[index]);
     call(hooks.after_backward, block);
+    lap(in_hooks_cpu);
   }
   if (options.train_embeddings) embedded.backward(gradient);
   result.backward_seconds = now() - start - in_hooks;

@@ -10,6 +10,7 @@
 #include <torch/torch.h>
 
 #include <functional>
+#include <vector>
 
 #include "ballast/model/block_model.h"
 #include "ballast/model/loss.h"
@@ -17,7 +18,8 @@
 namespace ballast::tune {
 
 struct PassOptions {
-  bool checkpointing = false;     ///< keep only each block's input; recompute the block in the backward pass
+  bool checkpointing = false;     ///< keep only each block's input; recompute the
+                                  ///< block in the backward pass
   std::int64_t normaliser = 0;    ///< trained tokens of the whole step; 0: of this batch
   bool train_embeddings = false;  ///< also gradients of the embedding and the head, in their .grad
   std::int64_t logit_rows = 64;
@@ -32,7 +34,13 @@ struct PassHooks {
 struct PassResult {
   double loss_sum = 0;
   std::int64_t count = 0, correct = 0;
-  double forward_seconds = 0, backward_seconds = 0;  ///< without the time spent in hooks
+  bool finite = true;  ///< false: the loss was not; there was no backward pass
+  double forward_seconds = 0,
+         backward_seconds = 0;  ///< wall, without the time spent in hooks
+  /// Processor seconds of this thread, by block without hooks, and of embedding
+  /// and head.
+  std::vector<double> block_forward, block_backward;
+  double ends = 0;
   double mean() const { return count > 0 ? loss_sum / static_cast<double>(count) : 0; }
 };
 

@@ -8,6 +8,7 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/base/random.h"
+#include "ballast/model/loss.h"
 
 namespace ballast::tune {
 
@@ -15,62 +16,120 @@ Corpus::Corpus(std::vector<std::int32_t> tokens, const CorpusOptions& options)
     : tokens_(std::move(tokens)), options_(options) {
   if (options_.window < 1) throw InvalidInput("--seq", std::to_string(options_.window), "at least 1");
   // A window needs one token more than its length: the last label.
-  std::vector<std::int64_t> windows;
+  std::vector<Piece> pieces;
   for (std::int64_t first = 0; first + options_.window + 1 <= this->tokens(); first += options_.window) {
-    windows.push_back(first);
+    pieces.push_back({first, options_.window});
   }
+  split(std::move(pieces));
+}
+
+Corpus::Corpus(const std::vector<Sample>& samples, const CorpusOptions& options) : options_(options) {
+  if (options_.window < 1) throw InvalidInput("--seq", std::to_string(options_.window), "at least 1");
+  std::vector<Piece> pieces;
+  for (const Sample& sample : samples) {
+    BALLAST_CHECK(sample.tokens.size() == sample.trained.size());
+    const std::size_t kept = std::min(sample.tokens.size(), static_cast<std::size_t>(options_.window + 1));
+    // The first token is never a label.
+    if (kept < 2 || std::none_of(sample.trained.begin() + 1, sample.trained.begin() + static_cast<long>(kept),
+                                 [](bool trained) { return trained; })) {
+      ++left_out_;
+      continue;
+    }
+    if (kept < sample.tokens.size()) ++cut_;
+    pieces.push_back({this->tokens(), static_cast<std::int64_t>(kept) - 1});
+    tokens_.insert(tokens_.end(), sample.tokens.begin(), sample.tokens.begin() + static_cast<long>(kept));
+    trained_.insert(trained_.end(), sample.trained.begin(), sample.trained.begin() + static_cast<long>(kept));
+  }
+  split(std::move(pieces));
+}
+
+void Corpus::split(std::vector<Piece> pieces) {
   Random random(options_.seed, 0xc0de);
-  random.shuffle(windows);
-  const auto total = static_cast<std::int64_t>(windows.size());
+  random.shuffle(pieces);
+  const auto total = static_cast<std::int64_t>(pieces.size());
   const auto held =
       std::max<std::int64_t>(1, static_cast<std::int64_t>(options_.validation * static_cast<double>(total)));
   if (total < held + options_.calibration + 1) {
     throw InvalidInput("text",
-                       fmt::format("{} tokens ({} windows of {})", this->tokens(), total, options_.window),
-                       fmt::format("at least {} windows", held + options_.calibration + 1));
+                       fmt::format("{} tokens ({} sequences of up to {})", tokens(), total, options_.window),
+                       fmt::format("at least {} sequences", held + options_.calibration + 1));
   }
-  validation_.assign(windows.begin(), windows.begin() + held);
-  calibration_.assign(windows.begin() + held, windows.begin() + held + options_.calibration);
-  training_.assign(windows.begin() + held + options_.calibration, windows.end());
+  const auto last = pieces.begin() + held + options_.calibration;
+  validation_.assign(pieces.begin(), pieces.begin() + held);
+  calibration_.assign(pieces.begin() + held, last);
+  training_.assign(last, pieces.end());
 }
 
-model::TokenBatch Corpus::gather(const std::vector<std::int64_t>& windows) const {
-  const auto rows = static_cast<std::int64_t>(windows.size());
+model::TokenBatch Corpus::gather(const std::vector<Piece>& pieces) const {
+  const auto rows = static_cast<std::int64_t>(pieces.size());
+  std::int64_t longest = 1;
+  for (const Piece& piece : pieces) longest = std::max(longest, piece.length);
+  if (!trained_.empty()) longest = (longest + 7) / 8 * 8;
   model::TokenBatch batch;
-  batch.ids = torch::empty({rows, options_.window}, torch::kInt64);
-  batch.labels = torch::empty({rows, options_.window}, torch::kInt64);
-  auto* ids = batch.ids.data_ptr<std::int64_t>();
-  auto* labels = batch.labels.data_ptr<std::int64_t>();
-  for (const std::int64_t first : windows) {
-    const auto* from = tokens_.data() + first;
-    ids = std::copy(from, from + options_.window, ids);
-    labels = std::copy(from + 1, from + options_.window + 1, labels);
+  batch.ids = torch::zeros({rows, longest}, torch::kInt64);
+  batch.labels = torch::full({rows, longest}, model::kIgnored, torch::kInt64);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const Piece& piece = pieces[static_cast<std::size_t>(row)];
+    auto* ids = batch.ids.data_ptr<std::int64_t>() + row * longest;
+    auto* labels = batch.labels.data_ptr<std::int64_t>() + row * longest;
+    for (std::int64_t i = 0; i < piece.length; ++i) {
+      const auto at = static_cast<std::size_t>(piece.first + i);
+      ids[i] = tokens_[at];
+      if (trained_.empty() || trained_[at + 1]) labels[i] = tokens_[at + 1];
+    }
   }
   return batch;
 }
 
+std::vector<Corpus::Piece> Corpus::epoch_order(std::int64_t epoch, std::int64_t rows) const {
+  std::vector<Piece> order = training_;
+  Random random(options_.seed, 0xe90c0000u + static_cast<std::uint64_t>(epoch));
+  random.shuffle(order);
+  if (trained_.empty()) return order;
+  // Neighbours of similar length share a batch: sorted within stretches of sixteen batches.
+  const std::int64_t stretch = 16 * rows, total = training_windows();
+  for (std::int64_t first = 0; first < total; first += stretch) {
+    std::stable_sort(order.begin() + first, order.begin() + std::min(total, first + stretch),
+                     [](const Piece& a, const Piece& b) { return a.length < b.length; });
+  }
+  return order;
+}
+
 model::TokenBatch Corpus::batch(std::int64_t step, std::int64_t rows) const {
-  std::vector<std::int64_t> windows;
+  std::vector<Piece> pieces, order;
   std::int64_t epoch = -1;
-  std::vector<std::int64_t> order;
   for (std::int64_t i = step * rows; i < (step + 1) * rows; ++i) {
     if (i / training_windows() != epoch) {
       epoch = i / training_windows();
-      order = training_;
-      Random random(options_.seed, 0xe90c0000u + static_cast<std::uint64_t>(epoch));
-      random.shuffle(order);
+      order = epoch_order(epoch, rows);
     }
-    windows.push_back(order[static_cast<std::size_t>(i % training_windows())]);
+    pieces.push_back(order[static_cast<std::size_t>(i % training_windows())]);
   }
-  return gather(windows);
+  return gather(pieces);
 }
 
-std::vector<model::TokenBatch> Corpus::in_batches(const std::vector<std::int64_t>& windows, std::int64_t rows,
+double Corpus::padding_share(std::int64_t rows) const {
+  const std::vector<Piece> order = epoch_order(0, rows);
+  std::int64_t real = 0, all = 0;
+  for (std::size_t first = 0; first < order.size(); first += static_cast<std::size_t>(rows)) {
+    const std::size_t last = std::min(order.size(), first + static_cast<std::size_t>(rows));
+    std::int64_t longest = 0;
+    for (std::size_t i = first; i < last; ++i) {
+      real += order[i].length;
+      longest = std::max(longest, order[i].length);
+    }
+    if (!trained_.empty()) longest = (longest + 7) / 8 * 8;
+    all += longest * static_cast<std::int64_t>(last - first);
+  }
+  return all > 0 ? 1 - static_cast<double>(real) / static_cast<double>(all) : 0;
+}
+
+std::vector<model::TokenBatch> Corpus::in_batches(const std::vector<Piece>& pieces, std::int64_t rows,
                                                   std::int64_t limit) const {
   std::vector<model::TokenBatch> batches;
-  const auto total = std::min(limit, static_cast<std::int64_t>(windows.size()));
+  const auto total = std::min(limit, static_cast<std::int64_t>(pieces.size()));
   for (std::int64_t first = 0; first < total; first += rows) {
-    batches.push_back(gather({windows.begin() + first, windows.begin() + std::min(total, first + rows)}));
+    batches.push_back(gather({pieces.begin() + first, pieces.begin() + std::min(total, first + rows)}));
   }
   return batches;
 }

@@ -1,5 +1,6 @@
-// Text as batches of token windows. Which window is in which batch is a pure function of the seed and the
-// step, so that a resumed run goes on with the same data and all methods of a comparison see the same.
+// Text as batches of token windows, or samples with masked prompts as padded batches. Which window is in
+// which batch is a pure function of the seed and the step, so that a resumed run goes on with the same data
+// and all methods of a comparison see the same.
 //
 //   Corpus corpus(tokens, {.window = 128, .validation = 0.1, .calibration = 16, .seed = 1});
 //   model::TokenBatch batch = corpus.batch(step, 8);
@@ -20,10 +21,20 @@ struct CorpusOptions {
   std::uint64_t seed = 1;
 };
 
+/// A sequence with its own ends: tokens, and which of them are to be learnt (a prompt's are not).
+struct Sample {
+  std::vector<std::int32_t> tokens;
+  std::vector<bool> trained;  ///< as long as tokens
+};
+
 class Corpus {
  public:
   /// Throws InvalidInput when the text is too short for one window of each kind.
   Corpus(std::vector<std::int32_t> tokens, const CorpusOptions& options);
+  /// Samples of up to window + 1 tokens; longer ones are cut, those without a trained token are left out,
+  /// both counted. A batch holds samples of similar length and is padded to a multiple of 8; padding is not
+  /// trained.
+  Corpus(const std::vector<Sample>& samples, const CorpusOptions& options);
 
   /// Training batch of an optimizer step: each epoch is one pass over all training windows in a new order.
   model::TokenBatch batch(std::int64_t step, std::int64_t rows) const;
@@ -32,15 +43,26 @@ class Corpus {
   std::vector<model::TokenBatch> calibration(std::int64_t rows) const;
 
   std::int64_t training_windows() const { return static_cast<std::int64_t>(training_.size()); }
+  std::int64_t cut() const { return cut_; }
+  std::int64_t left_out() const { return left_out_; }
+  /// Share of padding in the training batches of one epoch of `rows` sequences.
+  double padding_share(std::int64_t rows) const;
   std::int64_t tokens() const { return static_cast<std::int64_t>(tokens_.size()); }
 
  private:
-  model::TokenBatch gather(const std::vector<std::int64_t>& windows) const;
-  std::vector<model::TokenBatch> in_batches(const std::vector<std::int64_t>& windows, std::int64_t rows,
+  struct Piece {
+    std::int64_t first = 0, length = 0;  // of the inputs; the labels are one further
+  };
+  void split(std::vector<Piece> pieces);
+  std::vector<Piece> epoch_order(std::int64_t epoch, std::int64_t rows) const;
+  model::TokenBatch gather(const std::vector<Piece>& pieces) const;
+  std::vector<model::TokenBatch> in_batches(const std::vector<Piece>& pieces, std::int64_t rows,
                                             std::int64_t limit) const;
   std::vector<std::int32_t> tokens_;
+  std::vector<bool> trained_;  // by token; empty: all
   CorpusOptions options_;
-  std::vector<std::int64_t> training_, validation_, calibration_;  // window numbers
+  std::vector<Piece> training_, validation_, calibration_;
+  std::int64_t cut_ = 0, left_out_ = 0;
 };
 
 /// Bytes as tokens 0 to 255.

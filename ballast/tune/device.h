@@ -81,6 +81,9 @@ class EmulatedDevice {
 void wait_until(double seconds);
 /// The steady clock in seconds.
 double now();
+/// Processor seconds of the calling thread: what its work costs, however busy
+/// the machine is.
+double thread_seconds();
 
 /// How emulated speeds are chosen so that an experiment has the shape of the paper's machines: times of the
 /// *full* gradients' transfer and update as multiples of the measured time of a forward and backward pass.

@@ -36,14 +36,12 @@ void Engine::begin_step(std::int64_t step) {
   const std::lock_guard lock(mutex_);
   rethrow();
   step_ = step;
-  backward_done_ = false;
-  if (schedule_.forward_waits_for_all)
+  if (schedule_.forward_waits_for_all && !schedule_.delayed) {
     BALLAST_CHECK(open_total_ == 0, "a step began before the last one's end");
-  if (open_total_ == 0) {
-    submitted_ = 0;
-    std::fill(std::begin(passed_), std::end(passed_), 0);
   }
-  std::erase_if(finished_, [&](const Chunk& chunk) { return chunk.ticket.step + 1 < step; });
+  std::erase_if(steps_, [](const auto& entry) { return entry.second.backward_done && entry.second.done(); });
+  steps_[step];
+  std::erase_if(finished_, [&](const Chunk& chunk) { return chunk.ticket.step + 2 < step; });
 }
 
 void Engine::submit(Transfer given) {
@@ -67,7 +65,7 @@ void Engine::submit(Transfer given) {
                                    .uncrossed = uncrossed});
       ++open_chunks_[block];
       ++open_total_;
-      ++submitted_;
+      ++steps_[step_].submitted;
     }
     pending_bytes_ += total * 4;
   }
@@ -77,22 +75,29 @@ void Engine::submit(Transfer given) {
 void Engine::backward_done() {
   {
     const std::lock_guard lock(mutex_);
-    backward_done_ = true;
+    steps_[step_].backward_done = true;
   }
   changed_.notify_all();
 }
 
-// Whether a stage may serve at all now, by the schedule's gates.
-bool Engine::open(Stage stage) const {
+// Whether a chunk may be served by a stage now, by the schedule's gates.
+bool Engine::open(Stage stage, const Chunk& chunk) const {
+  const StepCounts& counts = steps_.at(chunk.ticket.step);
   switch (stage) {
     case kOffload:
-      if (schedule_.offload_waits_for_backward && !backward_done_) return false;
+      if (schedule_.offload_waits_for_backward && !counts.backward_done) return false;
       return slots_in_use_ < options_.slots || schedule_.update_waits_for_all ||
              schedule_.upload_waits_for_all;
     case kUpdate:
-      return !schedule_.update_waits_for_all || (backward_done_ && passed_[kOffload] == submitted_);
+      return !schedule_.update_waits_for_all ||
+             (counts.backward_done && counts.passed[kOffload] == counts.submitted);
     case kUpload:
-      return !schedule_.upload_waits_for_all || (backward_done_ && passed_[kUpdate] == submitted_);
+      if (schedule_.delayed) {
+        const auto next = steps_.find(chunk.ticket.step + 1);
+        return settling_ || (next != steps_.end() && next->second.backward_done);
+      }
+      return !schedule_.upload_waits_for_all ||
+             (counts.backward_done && counts.passed[kUpdate] == counts.submitted);
   }
   return false;
 }
@@ -103,11 +108,21 @@ void Engine::work(Stage stage) {
     std::unique_lock lock(mutex_);
     for (;;) {
       auto& queue = queues_[stage];
-      changed_.wait(lock, [&] { return stopping_ || (!queue.empty() && open(stage) && !failure_); });
-      if (stopping_) return;
-      const auto best = std::min_element(queue.begin(), queue.end(), [&](const Chunk& a, const Chunk& b) {
-        return service_key(schedule_, a.ticket) < service_key(schedule_, b.ticket);
+      std::vector<Chunk>::iterator best;
+      changed_.wait(lock, [&] {
+        if (stopping_) return true;
+        if (failure_) return false;
+        best = queue.end();
+        for (auto chunk = queue.begin(); chunk != queue.end(); ++chunk) {
+          if (!open(stage, *chunk)) continue;
+          if (best == queue.end() ||
+              service_key(schedule_, chunk->ticket) < service_key(schedule_, best->ticket)) {
+            best = chunk;
+          }
+        }
+        return best != queue.end();
       });
+      if (stopping_) return;
       Chunk chunk = std::move(*best);
       queue.erase(best);
       if (stage == kOffload) {
@@ -159,7 +174,7 @@ void Engine::serve(Stage stage, Chunk& chunk) {
 }
 
 void Engine::finish(Stage stage, Chunk chunk) {
-  ++passed_[stage];
+  ++steps_.at(chunk.ticket.step).passed[stage];
   const double start = chunk.times[2 * stage], end = chunk.times[2 * stage + 1];
   (stage == kOffload ? busy_.d2h : stage == kUpdate ? busy_.update : busy_.h2d) += end - start;
   if (options_.record) {
@@ -216,6 +231,10 @@ void Engine::wait_block(std::int64_t block) {
   std::unique_lock lock(mutex_);
   const auto index = static_cast<std::size_t>(block);
   wait(lock, [&] {
+    if (schedule_.delayed) {
+      return std::all_of(steps_.begin(), steps_.end(),
+                         [&](const auto& entry) { return entry.first + 2 > step_ || entry.second.done(); });
+    }
     if (schedule_.forward_waits_for_all) return open_total_ == 0;
     return open_chunks_.size() <= index || open_chunks_[index] == 0;
   });
@@ -229,7 +248,10 @@ void Engine::wait_pending_below(std::int64_t bytes) {
 
 void Engine::drain() {
   std::unique_lock lock(mutex_);
+  settling_ = true;
+  changed_.notify_all();
   wait(lock, [&] { return open_total_ == 0; });
+  settling_ = false;
 }
 
 void Engine::set_transition(std::int64_t block) {

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -43,6 +44,8 @@ struct EngineOptions {
   /// there.
   int slots = 32;
   std::int64_t chunk_bytes = std::int64_t{4} << 20;
+  /// Of the delayed schedule: so many first steps run without delay.
+  std::int64_t delayed_warmup = 40;
   bool record = false;  ///< keep intervals for a trace
 };
 
@@ -54,7 +57,9 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// All chains of the step before must be done or under way; with schedules that wait for all, done.
+  /// All chains of the step before must be done or under way; with schedules
+  /// that wait for all, done (with a delayed one, those of the step before
+  /// that).
   void begin_step(std::int64_t step);
   /// Never blocks.
   void submit(Transfer transfer);
@@ -91,7 +96,7 @@ class Engine {
   enum Stage { kOffload = 0, kUpdate = 1, kUpload = 2 };
 
   void work(Stage stage);
-  bool open(Stage stage) const;
+  bool open(Stage stage, const Chunk& chunk) const;
   void serve(Stage stage, Chunk& chunk);
   void finish(Stage stage, Chunk chunk);
   void rethrow();
@@ -108,9 +113,15 @@ class Engine {
   std::vector<at::Tensor> free_buffers_;
   int slots_in_use_ = 0;
   std::vector<std::int64_t> open_chunks_;  // by block
+  // Of one step: what its gates look at.
+  struct StepCounts {
+    std::int64_t submitted = 0, passed[3] = {};
+    bool backward_done = false;
+    bool done() const { return passed[kUpload] == submitted; }
+  };
+  std::map<std::int64_t, StepCounts> steps_;
   std::int64_t step_ = 0, arrivals_ = 0, open_total_ = 0, pending_bytes_ = 0;
-  std::int64_t submitted_ = 0, passed_[3] = {};
-  bool backward_done_ = false, stopping_ = false;
+  bool stopping_ = false, settling_ = false;
   std::exception_ptr failure_;
   std::vector<Interval> intervals_;
   std::vector<Chunk> finished_;  // of this and the last step, for the accounting of waits

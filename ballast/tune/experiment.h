@@ -23,9 +23,10 @@ struct WorkloadOptions {
   std::string model = "smollm2";
   std::int64_t keep_blocks = 0;
   std::string text = "/usr/share/common-licenses";  ///< a file or a folder of text files
-  std::int64_t rows = 4;                            ///< sequences of a batch
-  std::int64_t window = 128;                        ///< tokens of a sequence
-  std::int64_t calibration = 8;                     ///< sequences held aside to fit projectors
+  std::string data;              ///< a .jsonl file of instructions (instructions.h), in place of the text
+  std::int64_t rows = 4;         ///< sequences of a batch
+  std::int64_t window = 128;     ///< tokens of a sequence
+  std::int64_t calibration = 8;  ///< sequences held aside to fit projectors
   bool checkpointing = false;
   std::uint64_t seed = 1;
 };
@@ -40,18 +41,29 @@ struct Workload {
 };
 Workload load_workload(const WorkloadOptions& options);
 
+/// How time passes. `wall`: the engine waits for the emulated link and host;
+/// needs an idle machine. `modelled`: nothing waits; each step's time is
+/// simulated (simulate.h) from the processor time of its blocks and the limits'
+/// formulas.
+enum class Clock { wall, modelled };
+
 struct LimitOptions {
   std::string regime = "laptop";
   Bytes budget = {};
   LinkSpeed link = {};   ///< overrides the regime's when d2h is positive
   double host_rate = 0;  ///< overrides the regime's when positive
+  Clock clock = Clock::wall;
 };
 
 /// The limits of the emulated device, and what they were derived from.
 struct Limits {
   DeviceOptions device;
   Regime regime;
-  ComputeTimes compute;         ///< measured: the compute bound of one batch
+  Clock clock = Clock::wall;
+  ComputeTimes compute;  ///< measured: one batch forward and backward
+  /// The compute bound by the clock in use: wall or processor seconds.
+  double compute_seconds() const { return clock == Clock::wall ? compute.total() : compute.processor; }
+  std::string label() const;
   std::int64_t parameters = 0;  ///< in trained matrices
 };
 Limits match_limits(const Workload& workload, const LimitOptions& options);
@@ -60,7 +72,8 @@ struct MethodOptions {
   std::string method = "lsp";     ///< see method_names()
   std::string schedule = "auto";  ///< auto: zero for zero, layerwise for lsp and zero+layerwise
   LspOptions lsp = {};
-  int rank = 16;  ///< of lora
+  int rank = 16;  ///< of lora and galore
+  GaloreOptions galore = {};
   EngineOptions engine = {};
   double rate = 1e-4;
   std::int64_t warmup = 5;
@@ -74,6 +87,9 @@ struct MethodOptions {
   std::int64_t evaluate_windows = 16;
   bool record = false;
   std::uint64_t seed = 1;
+  std::string checkpoint;       ///< a folder; empty: none
+  std::int64_t save_every = 0;  ///< steps; 0: only at the end
+  bool resume = false;          ///< go on from the checkpoint there
 };
 std::vector<std::string> method_names();
 std::unique_ptr<Method> make_method(const MethodOptions& options);
@@ -89,11 +105,13 @@ struct RunResult {
   std::vector<RunPoint> training, validation;
   double seconds = 0;  ///< of training, calibration included, evaluation left out
   double calibration_seconds = 0;
+  std::vector<UnitBias> biases;  ///< of the last calibration
   std::int64_t steps = 0, tokens = 0;
   std::int64_t d2h_bytes = 0, h2d_bytes = 0;  ///< of training steps, counted
   std::int64_t peak_bytes = 0;                ///< device memory, counted
   Breakdown breakdown;                        ///< sum over steps after the first
   double step_seconds = 0;                    ///< median over steps after the first two
+  double compute_seconds = 0;                 ///< median processor seconds of the device in a step
   bool interrupted = false;
   std::vector<Interval> intervals;
   EvalReport before, after;
@@ -101,6 +119,7 @@ struct RunResult {
 
 struct RunHooks {
   std::function<void(const StepReport&, double seconds)> after_step = {};
+  std::function<void(std::int64_t step, const CalibrationReport&)> after_calibration = {};
   /// Called with the trained model at the end.
   std::function<void(model::Decoder&)> finished = {};
 };

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "ballast/base/errors.h"
 
 namespace ballast::tune {
@@ -136,6 +138,30 @@ std::vector<std::pair<std::string, at::Tensor>> gguf_tensors(model::Decoder& dec
     }
   }
   return tensors;
+}
+
+void export_gguf(model::Decoder& decoder, const std::string& from, const std::string& to,
+                 llama::NumberFormat format) {
+  const auto tensors = gguf_tensors(decoder);
+  std::vector<llama::GgufEntry> entries;
+  for (const auto& [name, tensor] : tensors) {
+    entries.push_back({name, {tensor.sizes().begin(), tensor.sizes().end()}, tensor.data_ptr<float>()});
+  }
+  const std::vector<std::pair<std::string, std::uint32_t>> integers{
+      {"llama.block_count", static_cast<std::uint32_t>(decoder.config.blocks)}};
+  if (format == llama::NumberFormat::f32) {
+    llama::write_gguf(from, to, entries, integers);
+    return;
+  }
+  const std::string wide = to + ".f32";
+  llama::write_gguf(from, wide, entries, integers);
+  try {
+    llama::requantize(wide, to, format, 2);
+  } catch (...) {
+    std::filesystem::remove(wide);
+    throw;
+  }
+  std::filesystem::remove(wide);
 }
 
 }  // namespace ballast::tune

@@ -16,6 +16,7 @@
 
 #include "ballast/llama/gguf.h"
 #include "ballast/llama/model.h"
+#include "ballast/llama/weights.h"
 #include "ballast/model/decoder.h"
 
 namespace ballast::tune {
@@ -53,5 +54,11 @@ at::Tensor rows_to_pairs(const at::Tensor& weight, std::int64_t heads);
 
 /// GGUF names with their tensors in `decoder`, in GGUF's row order: what an export writes.
 std::vector<std::pair<std::string, at::Tensor>> gguf_tensors(model::Decoder& decoder);
+
+/// Writes a tuned decoder as a GGUF with the metadata of `from` (the file that
+/// it was loaded from), which llama.cpp and `ballast serve` load. Throws
+/// Unavailable when it cannot be written; nothing half-written is left.
+void export_gguf(model::Decoder& decoder, const std::string& from, const std::string& to,
+                 llama::NumberFormat format);
 
 }  // namespace ballast::tune

@@ -34,8 +34,9 @@ TEST(Gguf, LogitsEqualLlamaCppsOnSmolLm2) {
     EXPECT_EQ(source.config().blocks, 30);
     EXPECT_EQ(source.config().rope_theta, 100000.0);
     EXPECT_TRUE(source.config().tied);
-    const std::vector<std::int32_t> tokens =
-        source.tokenize("The quick brown fox jumps over the lazy dog, and 27 other animals watch.");
+    const std::vector<std::int32_t> tokens = source.tokenize(
+        "The quick brown fox jumps over the lazy dog, and 27 "
+        "other animals watch.");
     const auto decoder = source.load();
     const at::NoGradGuard no_grad;
     const model::TokenBatch batch{

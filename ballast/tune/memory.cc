@@ -110,8 +110,9 @@ void DeviceMemory::charge(const char* tag, std::int64_t bytes) {
       held += fmt::format("{}{} {}", i ? ", " : "", holders[i].first, to_string(bytes_of(holders[i].second)));
     }
     throw DeviceOutOfMemory(fmt::format(
-        "device memory (emulated): {} for {} do not fit: {} of {} are used ({})", to_string(bytes_of(bytes)),
-        tag, to_string(bytes_of(used_)), to_string(bytes_of(budget_)), held));
+        "device memory (emulated): {} for {} "
+        "do not fit: {} of {} are used ({})",
+        to_string(bytes_of(bytes)), tag, to_string(bytes_of(used_)), to_string(bytes_of(budget_)), held));
   }
   used_ += bytes;
   by_tag_[tag] += bytes;

@@ -51,6 +51,26 @@ class Lora : public Method {
     }
   }
   void finish_step() override {}
+  void abandon_step() override {
+    for (State& state : states_) {
+      state.path->a.mutable_grad().reset();
+      state.path->b.mutable_grad().reset();
+    }
+  }
+  NamedTensors state() override {
+    NamedTensors list;
+    for (const Unit& unit : context_.units) {
+      State& state = states_[static_cast<std::size_t>(unit.id)];
+      const std::string name = unit.path();
+      list.insert(list.end(), {{name + ".lora_a", state.path->a.detach()},
+                               {name + ".lora_b", state.path->b.detach()},
+                               {name + ".a.m", state.a.m},
+                               {name + ".a.v", state.a.v},
+                               {name + ".b.m", state.b.m},
+                               {name + ".b.v", state.b.v}});
+    }
+    return list;
+  }
   void merge() override {
     const at::NoGradGuard no_grad;
     for (const Unit& unit : context_.units) {

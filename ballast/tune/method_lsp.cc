@@ -39,6 +39,7 @@ class Lsp : public Method {
       const HostScope host;
       state.m = torch::zeros({d, d});
       state.v = torch::zeros({d, d});
+      state.fitted_bias = torch::zeros({1});
       auto sink = [&state](const at::Tensor& s) {
         if (state.s.defined()) {
           state.s.add_(s);
@@ -46,21 +47,36 @@ class Lsp : public Method {
           state.s = s;
         }
       };
-      unit.layer->path = std::make_shared<FactoredPath>(&state.pair, sink);
+      if (lsp_.factored) {
+        unit.layer->path = std::make_shared<FactoredPath>(&state.pair, sink);
+      } else {
+        unit.layer->path = std::make_shared<DensePath>(
+            [&state, sink](const at::Tensor& g) { sink(state.pair.compress(g)); });
+      }
     }
     engine_ = std::make_unique<Engine>(*context_.device, schedule_, options_);
   }
 
   bool wants_calibration() const override { return lsp_.learned; }
-  void calibrate(const std::function<at::Tensor(const Unit&)>& gradient) override {
+  std::int64_t check_every() const override {
+    return lsp_.learned && lsp_.relearn != Relearn::never ? lsp_.check_every : 0;
+  }
+
+  // MAYBEUPDATE of the paper's algorithm 1; its first call fits before the
+  // first update.
+  std::vector<UnitBias> calibrate(std::int64_t step,
+                                  const std::function<at::Tensor(const Unit&)>& gradient) override {
+    std::vector<UnitBias> biases;
     for (const Unit& unit : context_.units) {
       State& state = states_[static_cast<std::size_t>(unit.id)];
-      state.fitted = fit(state.pair, {gradient(unit)}, lsp_.fit);
+      biases.push_back(check(unit, state, gradient(unit), step));
     }
+    return biases;
   }
 
   void begin_step(const StepPlan& plan) override {
     plan_ = plan;
+    healthy_ = true;
     if (schedule_.forward_waits_for_all) engine_->drain();
     engine_->begin_step(plan.step);
   }
@@ -86,8 +102,40 @@ class Lsp : public Method {
     }
   }
   void finish_step() override { engine_->backward_done(); }
+  void abandon_step() override {
+    for (State& state : states_) {
+      if (!state.pending) state.s.reset();
+    }
+    engine_->backward_done();
+  }
   void settle() override {
     for (std::int64_t block = 0; block < context_.model->block_count(); ++block) apply(block);
+  }
+  NamedTensors state() override {
+    NamedTensors list;
+    for (const Unit& unit : context_.units) {
+      State& state = states_[static_cast<std::size_t>(unit.id)];
+      const std::string name = unit.path();
+      list.emplace_back(name + ".m", state.m);
+      list.emplace_back(name + ".v", state.v);
+      list.emplace_back(name + ".fitted_bias", state.fitted_bias);
+      list.emplace_back("projector." + name + ".p.index", state.pair.p.stored_indices());
+      list.emplace_back("projector." + name + ".p.value", state.pair.p.values());
+      list.emplace_back("projector." + name + ".q.index", state.pair.q.stored_indices());
+      list.emplace_back("projector." + name + ".q.value", state.pair.q.values());
+    }
+    return list;
+  }
+  void restored() override {
+    for (State& state : states_) {
+      state.pair.p.indices_changed();
+      state.pair.q.indices_changed();
+    }
+  }
+  std::optional<Schedule> schedule() const override { return schedule_; }
+  std::int64_t payload_bytes(const Unit& unit) const override {
+    const std::int64_t d = states_[static_cast<std::size_t>(unit.id)].pair.d();
+    return 4 * d * d;
   }
   Engine* engine() override { return engine_.get(); }
   bool healthy() const override { return healthy_; }
@@ -99,8 +147,47 @@ class Lsp : public Method {
     at::Tensor s;     // device: S on the way out, Δ on the way back
     double rate = 0;
     bool pending = false;
-    FitReport fitted;
+    at::Tensor fitted_bias;  // relative bias right after the last fit; 0 before
+                             // the first
   };
+
+  UnitBias check(const Unit& unit, State& state, const at::Tensor& g, std::int64_t step) {
+    UnitBias bias{.unit = unit.path(), .rows = unit.rows(), .cols = unit.cols(), .d = state.pair.d()};
+    bias.before = bias.after = relative_bias(state.pair, g);
+    const bool first = state.fitted_bias.item<float>() <= 0;
+    if (!first) {
+      const double limit = lsp_.relearn == Relearn::threshold ? lsp_.alpha
+                           : lsp_.relearn == Relearn::drift   ? 1.1 * state.fitted_bias.item<float>()
+                                                              : 0.0;
+      if (bias.before <= limit) return bias;
+    }
+    ProjectorPair fresh = state.pair;
+    if (!first) {
+      const DeviceScope scope(context_.device->memory(), "projectors");
+      Random random(context_.seed, 0x15b0000u + static_cast<std::uint64_t>(unit.id) +
+                                       (static_cast<std::uint64_t>(step) << 32));
+      fresh = ProjectorPair::random(unit.rows(), unit.cols(),
+                                    {.d = state.pair.d(), .r = lsp_.r, .init = lsp_.init}, random);
+    }
+    bias.fit = fit(fresh, {g}, lsp_.fit);
+    if (bias.fit.why == FitStop::zero_gradient) return bias;
+    if (first) {
+      bias.after = bias.fit.bias_after;
+    } else if (bias.fit.bias_after < bias.before) {  // never trade down
+      bias.after = bias.fit.bias_after;
+      bias.changed = true;
+      const HostScope host;
+      if (lsp_.reproject) {
+        reproject_moments(state.pair, fresh, state.m, state.v);
+      } else {
+        state.m.zero_();
+        state.v.zero_();
+      }
+      state.pair = std::move(fresh);
+    }
+    state.fitted_bias.fill_(bias.after);
+    return bias;
+  }
 
   // Waits for the block's Δ and decompresses them into the weights.
   void apply(std::int64_t block) {

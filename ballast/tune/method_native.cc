@@ -36,6 +36,10 @@ class Native : public Method {
     if (in_backward_) return;
     for (std::int64_t block = 0; block < context_.model->block_count(); ++block) update(block);
   }
+  void abandon_step() override {
+    for (AdamState& state : states_) state.gradient.reset();
+  }
+  NamedTensors state() override { return moments(context_, states_); }
   bool healthy() const override { return healthy_; }
 
  private:

@@ -22,6 +22,17 @@ struct AdamState {
   }
 };
 
+/// The moments of all units, by name.
+inline NamedTensors moments(const MethodContext& context, std::vector<AdamState>& states) {
+  NamedTensors list;
+  for (const Unit& unit : context.units) {
+    const AdamState& state = states[static_cast<std::size_t>(unit.id)];
+    list.emplace_back(unit.path() + ".m", state.m);
+    list.emplace_back(unit.path() + ".v", state.v);
+  }
+  return list;
+}
+
 /// The factor that brings a gradient's norm down to the limit.
 inline double clip_scale(const MethodContext& context, const at::Tensor& gradient) {
   if (context.clip == Clip::none) return 1;

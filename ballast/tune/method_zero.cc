@@ -23,7 +23,6 @@ class Zero : public Method {
       masters_.push_back(weight.detach().clone());
       auto sink = [this, id = static_cast<std::size_t>(unit.id)](const at::Tensor& g) { states_[id].add(g); };
       unit.layer->path = std::make_shared<DensePath>(sink);
-      largest_ = std::max(largest_, unit.size() * 4);
     }
     for (std::int64_t block = 0; block < context_.model->block_count(); ++block) {
       std::int64_t bytes = 0;
@@ -35,7 +34,9 @@ class Zero : public Method {
 
   void begin_step(const StepPlan& plan) override {
     plan_ = plan;
-    if (schedule_.forward_waits_for_all) engine_->drain();
+    healthy_ = true;
+    const bool delayed = schedule_.delayed && plan.step > options_.delayed_warmup;
+    if (schedule_.forward_waits_for_all && !delayed) engine_->drain();
     engine_->begin_step(plan.step);
     fresh_ = true;
   }
@@ -74,7 +75,21 @@ class Zero : public Method {
     }
   }
   void finish_step() override { engine_->backward_done(); }
+  void abandon_step() override {
+    for (AdamState& state : states_) state.gradient.reset();
+    engine_->backward_done();
+  }
   void settle() override { engine_->drain(); }
+  NamedTensors state() override {
+    NamedTensors list = moments(context_, states_);
+    for (const Unit& unit : context_.units) {
+      list.emplace_back(unit.path() + ".master", masters_[static_cast<std::size_t>(unit.id)]);
+    }
+    return list;
+  }
+  std::optional<Schedule> schedule() const override { return schedule_; }
+  std::int64_t payload_bytes(const Unit& unit) const override { return unit.size() * 4; }
+  std::int64_t bucket_bytes() const override { return bucket_; }
   Engine* engine() override { return engine_.get(); }
   bool healthy() const override { return healthy_; }
 
@@ -85,7 +100,7 @@ class Zero : public Method {
   StepPlan plan_;
   std::vector<AdamState> states_;  // m and v on the host, the gradient on the device
   std::vector<at::Tensor> masters_;
-  std::int64_t largest_ = 0, bucket_ = 0;
+  std::int64_t bucket_ = 0;
   bool fresh_ = true;  // no gradient of this step has been submitted yet
   std::atomic<bool> healthy_{true};
   std::unique_ptr<Engine> engine_;

@@ -107,7 +107,8 @@ std::int64_t block_activation_bytes(const Shape& shape, std::int64_t rows, std::
   if (factored) {
     floats += total(shape.matrices(), [&](const Shape::Matrix& m) { return subspace(m, fraction); });
   } else {
-    floats += 2 * h + f + wide;  // inputs of q,k,v and of gate,up (shared), of down, of the output matrix
+    floats += 2 * h + f + wide;  // inputs of q,k,v and of gate,up (shared), of
+                                 // down, of the output matrix
   }
   return rows * window * floats * 4;
 }

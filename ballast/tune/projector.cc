@@ -90,6 +90,14 @@ std::vector<std::uint16_t> SparseProjector::indices() const {
   return {words16(index_), words16(index_) + index_.numel()};
 }
 
+void SparseProjector::indices_changed() {
+  const auto list = indices();
+  if (std::any_of(list.begin(), list.end(), [&](std::uint16_t place) { return place >= d_; })) {
+    throw InvalidInput("projector positions", "one at or beyond d", fmt::format("positions below {}", d_));
+  }
+  sort_columns();
+}
+
 SparseProjector SparseProjector::clone() const {
   SparseProjector copy = *this;
   copy.value_ = value_.clone();

@@ -57,6 +57,11 @@ class SparseProjector {
   at::Tensor& values() { return value_; }  ///< [rows, r] f32; may be changed in place
   const at::Tensor& values() const { return value_; }
   std::vector<std::uint16_t> indices() const;
+  /// The positions' storage [rows, r], uint16 in int16, for checkpoints; after
+  /// filling it, call indices_changed().
+  at::Tensor stored_indices() const { return index_; }
+  /// Throws InvalidInput when a position lies at or beyond d.
+  void indices_changed();
   /// A copy with its own values and the same positions.
   SparseProjector clone() const;
   /// Bytes that it occupies on the device: positions, values, and the column-sorted copy of the positions.

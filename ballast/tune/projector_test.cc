@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include "ballast/base/errors.h"
 #include "ballast/tune/kernels.h"
 #include "ballast/tune/learner.h"
+#include "ballast/tune/method.h"
 
 namespace ballast::tune {
 namespace {
@@ -178,6 +180,93 @@ TEST(Learner, StopsWhereItIsTold) {
   const at::Tensor g = decaying(32, 32);
   EXPECT_EQ(fit(pair, {g}, {.accept = 5.0}).why, FitStop::accepted);
   EXPECT_EQ(fit(pair, {g}, {.iterations = 3, .accept = 0}).iterations, 3);
+}
+
+// Oracle 6: V stays non-negative, and moments in the same orthonormal subspace
+// stay what they were.
+TEST(Projector, MomentsGoOverIntoANewSubspace) {
+  torch::manual_seed(12);
+  Random random(12);
+  const ProjectorPair from = ProjectorPair::random(40, 30, {.d = 12, .r = 3}, random);
+  const ProjectorPair to = ProjectorPair::random(40, 30, {.d = 12, .r = 3}, random);
+  const at::Tensor m0 = torch::randn({12, 12}), v0 = torch::rand({12, 12});
+  at::Tensor m = m0, v = v0;
+  reproject_moments(from, to, m, v);
+  const at::Tensor a = to.p.materialize().t().matmul(from.p.materialize());
+  const at::Tensor c = from.q.materialize().t().matmul(to.q.materialize());
+  EXPECT_LT(difference(m, a.matmul(m0).matmul(c)), 1e-4);
+  EXPECT_GE(v.min().item<double>(), 0.0);
+  EXPECT_GT(v.max().item<double>(), 0.0);
+  // A permutation is orthonormal: the identity map.
+  std::vector<std::uint16_t> order(12);
+  for (std::size_t i = 0; i < 12; ++i) order[i] = static_cast<std::uint16_t>((i * 5) % 12);
+  const SparseProjector permutation = SparseProjector::from_entries(12, 12, 1, order, torch::ones({12, 1}));
+  m = m0;
+  v = v0;
+  reproject_moments({permutation, permutation}, {permutation, permutation}, m, v);
+  EXPECT_LT(difference(m, m0), 1e-6);
+  EXPECT_LT(difference(v, v0), 1e-6);
+}
+
+// Oracle 2: with permutations and d = m = n, Adam in the subspace is Adam.
+TEST(Projector, PermutationsGivePlainAdam) {
+  torch::manual_seed(13);
+  std::vector<std::uint16_t> order(16), other(16);
+  for (std::size_t i = 0; i < 16; ++i) {
+    order[i] = static_cast<std::uint16_t>((i * 5) % 16);
+    other[i] = static_cast<std::uint16_t>((i * 7 + 3) % 16);
+  }
+  const ProjectorPair pair{SparseProjector::from_entries(16, 16, 1, order, torch::ones({16, 1})),
+                           SparseProjector::from_entries(16, 16, 1, other, torch::ones({16, 1}))};
+  at::Tensor w = torch::randn({16, 16});
+  at::Tensor reference = w.clone().requires_grad_();
+  torch::optim::AdamW adam({reference}, torch::optim::AdamWOptions(0.01).weight_decay(0.1));
+  at::Tensor m = torch::zeros({16, 16}), v = torch::zeros({16, 16});
+  for (int t = 1; t <= 20; ++t) {
+    const at::Tensor g = torch::randn({16, 16});
+    reference.mutable_grad() = g.clone();
+    adam.step();
+    at::Tensor s = pair.compress(g);
+    kernels::adam_delta(s.data_ptr<float>(), m.data_ptr<float>(), v.data_ptr<float>(), 256,
+                        {.correction1 = 1 - std::pow(0.9, t), .correction2 = 1 - std::pow(0.999, t)});
+    pair.decompress(s, w, {.rate = 0.01, .decay = 0.1});
+  }
+  EXPECT_LT(difference(w, reference.detach()), 1e-6);
+}
+
+// Oracle 13: on least squares, permutations reproduce gradient descent, and the
+// gradient's floor falls as d grows.
+TEST(Projector, LeastSquaresConvergesToAFloorThatFallsWithD) {
+  torch::manual_seed(14);
+  Random random(14);
+  const at::Tensor x = torch::randn({64, 24}), target = torch::randn({24, 24});
+  const at::Tensor hessian = x.t().matmul(x) / 64;
+  const double rate = 1 / std::get<0>(torch::linalg_eigh(hessian, "L")).max().item<double>();
+  const auto smallest = [&](const std::function<at::Tensor(const at::Tensor&)>& direction, int steps) {
+    at::Tensor w = torch::zeros({24, 24});
+    double best = INFINITY;
+    for (int t = 0; t < steps; ++t) {
+      const at::Tensor g = (w - target).matmul(hessian);
+      best = std::min(best, g.norm().item<double>());
+      w = w - rate * direction(g);
+    }
+    return best;
+  };
+  const auto plain = [](const at::Tensor& g) { return g; };
+  std::vector<std::uint16_t> order(24);
+  for (std::size_t i = 0; i < 24; ++i) order[i] = static_cast<std::uint16_t>((i * 5) % 24);
+  const SparseProjector permutation = SparseProjector::from_entries(24, 24, 1, order, torch::ones({24, 1}));
+  const ProjectorPair same{permutation, permutation};
+  EXPECT_NEAR(smallest([&](const at::Tensor& g) { return same.expand(same.compress(g)); }, 100),
+              smallest(plain, 100), 1e-4);
+  EXPECT_LT(smallest(plain, 200), 0.6 * smallest(plain, 50));
+  const auto floor = [&](std::int64_t d) {
+    ProjectorPair pair =
+        ProjectorPair::random(24, 24, {.d = d, .r = 4, .init = ProjectorInit::scaled}, random);
+    fit(pair, {target.matmul(hessian)}, {.iterations = 60, .accept = 0});
+    return smallest([&](const at::Tensor& g) { return pair.expand(pair.compress(g)); }, 200);
+  };
+  EXPECT_LT(floor(20), floor(6));
 }
 
 TEST(Projector, RefusesImpossibleSizes) {

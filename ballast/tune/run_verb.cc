@@ -14,7 +14,7 @@ namespace {
 
 struct RunFlags : WorkloadFlags {
   MethodOptions method;
-  std::string clip = "none";
+  std::string clip = "none", relearn = "drift", gguf;
   RunFlags() { method.steps = 50; }
 };
 
@@ -22,44 +22,69 @@ void run(RunFlags flags, const cli::Common& common) {
   resolve(flags, common);
   cli::require_one_of("--clip-mode", flags.clip, {"none", "unit"});
   flags.method.clip = flags.clip == "unit" ? Clip::unit : Clip::none;
+  flags.method.lsp.relearn = relearn_from_string(flags.relearn);
+  if (flags.method.resume && flags.method.checkpoint.empty()) throw InvalidInput("--resume needs --out DIR");
   flags.method.seed = common.seed;
   flags.method.record = !common.trace_file.empty();
   cli::catch_interrupts();
   const Workload workload = load_workload(flags.workload);
+  if (!flags.gguf.empty() && !workload.gguf) {
+    throw InvalidInput("--gguf", flags.gguf, "only for a model that came from a GGUF file");
+  }
   const Limits limits = match_limits(workload, flags.limits);
   if (common.for_people()) {
     fmt::print("{}: {} trained parameters, {} windows of {} tokens from {}\n", workload.label,
                format_count(static_cast<double>(limits.parameters)), workload.corpus->training_windows(),
-               flags.workload.window, flags.workload.text);
+               flags.workload.window,
+               flags.workload.data.empty() ? flags.workload.text : flags.workload.data);
     fmt::print("compute bound (measured, forward and backward on one core): {} a batch\n",
-               format_seconds(limits.compute.total()));
-    fmt::print("{}\n", EmulatedDevice(limits.device).label());
+               format_seconds(limits.compute_seconds()));
+    fmt::print("{}\n", limits.label());
   }
   Progress progress(flags.method.method,
                     static_cast<std::uint64_t>(std::max<std::int64_t>(0, flags.method.steps)));
-  const RunHooks hooks{.after_step =
-                           [&](const StepReport& report, double seconds) {
-                             progress.set(static_cast<std::uint64_t>(report.step + 1));
-                             progress.note(fmt::format("loss {:.3f}", report.loss));
-                             if (common.for_people() && report.step % 10 == 0) {
-                               fmt::print("step {:5}  {:8.2f} s  loss {:.4f}{}\n", report.step, seconds,
-                                          report.loss, report.skipped ? "  (skipped: not finite)" : "");
-                             }
-                           },
-                       .finished = {}};
+  const RunHooks hooks{
+      .after_step =
+          [&](const StepReport& report, double seconds) {
+            progress.set(static_cast<std::uint64_t>(report.step + 1));
+            progress.note(fmt::format("loss {:.3f}", report.loss));
+            if (common.for_people() && report.step % 10 == 0) {
+              fmt::print("step {:5}  {:8.2f} s  loss {:.4f}{}\n", report.step, seconds, report.loss,
+                         report.skipped ? "  (skipped: not finite)" : "");
+            }
+          },
+      .after_calibration =
+          [&](std::int64_t step, const CalibrationReport& report) {
+            if (!common.for_people()) return;
+            double before = 0, after = 0;
+            int changed = 0;
+            for (const UnitBias& bias : report.biases) {
+              before += bias.before / static_cast<double>(report.biases.size());
+              after += bias.after / static_cast<double>(report.biases.size());
+              changed += bias.changed ? 1 : 0;
+            }
+            fmt::print(
+                "step {:5}  projectors: mean relative bias {:.3f} -> {:.3f}, {} of {} units changed, {}\n",
+                step, before, after, changed, report.biases.size(), format_seconds(report.seconds));
+          },
+      .finished =
+          [&](model::Decoder& decoder) {
+            if (flags.gguf.empty()) return;
+            export_gguf(decoder, workload.gguf->path(), flags.gguf, llama::NumberFormat::f32);
+            if (common.for_people()) fmt::print("written: {}\n", flags.gguf);
+          }};
   const RunResult result = run_method(workload, limits, flags.method, hooks);
   write_trace(common.trace_file, result.intervals);
   Json json = to_json(result);
   json["model"] = workload.label;
   json["text"] = flags.workload.text;
-  json["limits"] = EmulatedDevice(limits.device).label();
-  json["compute_bound_seconds"] = limits.compute.total();
+  json["limits"] = limits.label();
+  json["compute_bound_seconds"] = limits.compute_seconds();
   common.write_json(json);
   Report report("Fine-tuning with " + result.method);
   Section& section = report.section(workload.label);
   section.chart(loss_chart({result}, "Validation loss"));
-  const Table table =
-      run_table({result}, "Run (measured; " + EmulatedDevice(limits.device).label() + ")", limits);
+  const Table table = run_table({result}, "Run (measured; " + limits.label() + ")", limits);
   section.table(table);
   section.command(common.command_line);
   common.write_report(report);
@@ -76,7 +101,7 @@ void add_run(cli::Program& program) {
   const auto flags = std::make_shared<RunFlags>();
   add_workload_flags(verb, *flags);
   verb->add_option("--strategy", flags->method.method,
-                   "native, native-inbwd, zero, zero+layerwise, lora, lsp, lsp-random");
+                   "native, native-inbwd, zero, zero-dpu, zero+layerwise, lora, galore, lsp, lsp-random");
   verb->add_option("--schedule", flags->method.schedule, "auto, or the order of service at link and host");
   verb->add_option("--steps", flags->method.steps, "optimizer steps (0: until --seconds)");
   verb->add_option("--seconds", flags->method.seconds,
@@ -96,6 +121,20 @@ void add_run(cli::Program& program) {
   verb->add_option("--rank", flags->method.rank, "rank of lora");
   verb->add_option("--slots", flags->method.engine.slots, "staging buffers on the host");
   verb->add_option("--chunk-bytes", flags->method.engine.chunk_bytes, "piece of a transfer");
+  verb->add_option("--gap", flags->method.galore.gap, "steps between decompositions of galore");
+  verb->add_flag("!--dense", flags->method.lsp.factored, "form dense gradients before compressing (lsp)");
+  verb->add_flag("!--no-reproject", flags->method.lsp.reproject,
+                 "start moments at zero in a new subspace (lsp)");
+  verb->add_option("--check-freq", flags->method.lsp.check_every,
+                   "steps between checks of the subspace (lsp)")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--relearn", flags->relearn,
+                   "never, always, threshold or drift: when a check fits anew (lsp)");
+  verb->add_option("--alpha", flags->method.lsp.alpha, "relative bias that --relearn threshold accepts");
+  verb->add_option("--out", flags->method.checkpoint, "folder of the checkpoint");
+  verb->add_option("--save-every", flags->method.save_every, "steps between checkpoints (0: at the end)");
+  verb->add_flag("--resume", flags->method.resume, "go on from the checkpoint in --out");
+  verb->add_option("--gguf", flags->gguf, "write the tuned model there, for llama.cpp and ballast serve");
   verb->add_option("--eval-every", flags->method.evaluate_every,
                    "steps between validations (0: before and after)");
   verb.run([flags](const cli::Common& common) { run(*flags, common); });

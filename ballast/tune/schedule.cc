@@ -16,6 +16,7 @@ std::vector<Schedule> all_schedules() {
        .offload_waits_for_backward = true,
        .forward_waits_for_all = true},
       {.name = "zero", .update_waits_for_all = true, .forward_waits_for_all = true},
+      {.name = "zero-dpu", .update_waits_for_all = true, .forward_waits_for_all = true, .delayed = true},
       {.name = "layerwise-fcfs"},
       {.name = "layerwise-lcfs", .service = Service::lcfs},
       {.name = "layerwise", .service = Service::transition},

@@ -17,7 +17,8 @@ enum class Service {
   lcfs,        ///< last ready, first served: the shallowest block first
   transition,  ///< fcfs for blocks deeper than the transition block, lcfs from it downwards; lcfs has
                ///< precedence
-  deadline     ///< the block that the next forward pass needs first (earliest deadline first)
+  deadline     ///< the block that the next forward pass needs first (earliest
+               ///< deadline first)
 };
 
 struct Schedule {
@@ -26,11 +27,16 @@ struct Schedule {
   bool update_waits_for_all = false;        ///< UPD starts when all gradients of the step have arrived
   bool upload_waits_for_all = false;        ///< H2D starts when all updates are done
   bool offload_waits_for_backward = false;  ///< D2H starts when BWD is done
-  bool forward_waits_for_all = false;  ///< FWD of the next step waits for everything, not only its own block
-  std::int64_t transition = 0;         ///< of Service::transition: blocks with a greater index are fcfs
+  bool forward_waits_for_all = false;       ///< FWD of the next step waits for
+                                            ///< everything, not only its own block
+  /// Delayed update: H2D of step k waits for BWD of step k+1, FWD waits for
+  /// step k−1 only; weights are one step stale.
+  bool delayed = false;
+  std::int64_t transition = 0;  ///< of Service::transition: blocks with a greater index are fcfs
 };
 
-/// serial, zero, layerwise-fcfs, layerwise-lcfs, layerwise, edf. Throws InvalidInput naming the nearest.
+/// serial, zero, zero-dpu, layerwise-fcfs, layerwise-lcfs, layerwise, edf.
+/// Throws InvalidInput naming the nearest.
 Schedule schedule_from_string(const std::string& name);
 std::vector<std::string> schedule_names();
 

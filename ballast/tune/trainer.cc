@@ -69,9 +69,40 @@ void Trainer::update_others(std::int64_t block, double rate) {
   }
 }
 
-double Trainer::calibrate(const std::vector<model::TokenBatch>& batches) {
-  if (!method_->wants_calibration()) return 0;
-  const double start = now();
+bool Trainer::wants_calibration() const {
+  if (!method_->wants_calibration() || calibrated_at_ == step_) return false;
+  if (calibrated_at_ < 0) return true;
+  return method_->check_every() > 0 && step_ % method_->check_every() == 0;
+}
+
+NamedTensors Trainer::state() {
+  NamedTensors list;
+  for (const auto& parameter : model_.named_parameters())
+    list.emplace_back("model." + parameter.key(), parameter.value().detach());
+  for (std::size_t i = 0; i < others_.size(); ++i) {
+    list.emplace_back("other." + std::to_string(i) + ".m", others_[i].m);
+    list.emplace_back("other." + std::to_string(i) + ".v", others_[i].v);
+  }
+  const NamedTensors more = method_->state();
+  list.insert(list.end(), more.begin(), more.end());
+  return list;
+}
+
+void Trainer::restored(std::int64_t steps_done) {
+  step_ = steps_done;
+  // What was calibrated before this step is part of the state; a check that is
+  // due at this very step is still to be done.
+  calibrated_at_ = steps_done > 0 ? steps_done - 1 : -1;
+  method_->restored();
+}
+
+CalibrationReport Trainer::calibrate(const std::vector<model::TokenBatch>& batches) {
+  calibrated_at_ = step_;
+  if (!method_->wants_calibration()) return {};
+  settle();
+  CalibrationReport report;
+  const double start = now(), processor = thread_seconds();
+  const std::int64_t bytes = device_.d2h().bytes() + device_.h2d().bytes();
   const model::PinnedScope pinned(device_.device_cores());
   std::vector<std::shared_ptr<model::LinearPath>> paths;
   std::vector<at::Tensor> means;
@@ -100,7 +131,7 @@ double Trainer::calibrate(const std::vector<model::TokenBatch>& batches) {
   for (Other& other : others_) other.parameter.mutable_grad().reset();
   for (const Unit& unit : context_.units) unit.layer->path = paths[static_cast<std::size_t>(unit.id)];
   const DeviceScope scope(device_.memory(), "calibration");
-  method_->calibrate([&](const Unit& unit) {
+  report.biases = method_->calibrate(step_, [&](const Unit& unit) {
     at::Tensor& mean = means[static_cast<std::size_t>(unit.id)];
     at::Tensor on_device = torch::empty(mean.sizes());
     device_.h2d().copy(on_device.data_ptr<float>(), mean.data_ptr<float>(),
@@ -108,7 +139,10 @@ double Trainer::calibrate(const std::vector<model::TokenBatch>& batches) {
     mean.reset();
     return on_device;
   });
-  return now() - start;
+  report.seconds = now() - start;
+  report.processor_seconds = thread_seconds() - processor;
+  report.bytes = device_.d2h().bytes() + device_.h2d().bytes() - bytes;
+  return report;
 }
 
 StepReport Trainer::step(const std::vector<model::TokenBatch>& micro_batches) {
@@ -123,8 +157,19 @@ StepReport Trainer::step(const std::vector<model::TokenBatch>& micro_batches) {
   if (trained == 0) throw InvalidInput("this step's samples hold no trained token");
 
   method_->begin_step(plan);
-  StepReport report{.step = step_, .tokens = 0, .skipped = false, .breakdown = {}};
+  StepReport report{.step = step_, .tokens = 0, .skipped = false, .breakdown = {}, .costs = {}};
+  const auto blocks = static_cast<std::size_t>(model_.block_count());
+  report.costs.forward.resize(blocks);
+  report.costs.backward.resize(blocks);
+  report.costs.apply.resize(blocks);
+  report.costs.payload.resize(blocks);
+  for (const Unit& unit : context_.units) {
+    if (const std::int64_t bytes = method_->payload_bytes(unit); bytes > 0) {
+      report.costs.payload[static_cast<std::size_t>(unit.block)].push_back(bytes);
+    }
+  }
   double loss_sum = 0, mark = 0;
+  bool finite = true;
   const auto record = [&](const char* what, std::int64_t block) {
     const double at = now();
     if (options_.record) intervals_.push_back({Resource::device, what, step_, block, -1, mark, at});
@@ -134,40 +179,61 @@ StepReport Trainer::step(const std::vector<model::TokenBatch>& micro_batches) {
     const bool last = i + 1 == micro_batches.size();
     mark = now();
     std::int64_t before = -1;
-    const PassHooks hooks{.before_forward =
-                              [&](std::int64_t block) {
-                                if (before >= 0) record("forward", before);
-                                method_->before_forward(block);
-                                record("apply", block);
-                                before = block;
-                              },
-                          .before_backward =
-                              [&](std::int64_t block) {
-                                if (before >= 0) record("forward", before);
-                                before = -1;
-                                method_->before_backward(block);
-                                record("stall", block);
-                              },
-                          .after_backward =
-                              [&](std::int64_t block) {
-                                method_->after_backward(block, last);
-                                if (last) update_others(block, plan.rate);
-                                record("backward", block);
-                              }};
+    const PassHooks hooks{
+        .before_forward =
+            [&](std::int64_t block) {
+              if (before >= 0) record("forward", before);
+              const double processor = thread_seconds();
+              method_->before_forward(block);
+              report.costs.apply[static_cast<std::size_t>(block)] += thread_seconds() - processor;
+              record("apply", block);
+              before = block;
+            },
+        .before_backward =
+            [&](std::int64_t block) {
+              if (before >= 0) record("forward", before);
+              before = -1;
+              method_->before_backward(block);
+              record("stall", block);
+            },
+        .after_backward =
+            [&](std::int64_t block) {
+              const double processor = thread_seconds();
+              method_->after_backward(block, last);
+              if (last) update_others(block, plan.rate);
+              report.costs.backward[static_cast<std::size_t>(block)] += thread_seconds() - processor;
+              record("backward", block);
+            }};
     const PassResult pass = forward_backward(
         model_, micro_batches[i], {.checkpointing = options_.checkpointing, .normaliser = trained}, hooks);
     loss_sum += pass.loss_sum;
     report.tokens += micro_batches[i].tokens();
+    for (std::size_t block = 0; block < blocks; ++block) {
+      report.costs.forward[block] += pass.block_forward[block];
+      report.costs.backward[block] += pass.block_backward[block];
+    }
+    report.costs.ends += pass.ends;
+    finite &= pass.finite;
+    if (!finite) break;
   }
-  update_others(model_.block_count(), plan.rate);
-  method_->finish_step();
+  const double processor = thread_seconds();
+  if (finite) {
+    update_others(model_.block_count(), plan.rate);
+    method_->finish_step();
+  } else {
+    method_->abandon_step();
+    for (Other& other : others_) other.parameter.mutable_grad().reset();
+  }
+  report.costs.ends += thread_seconds() - processor;
   report.loss = loss_sum / static_cast<double>(trained);
   ++step_;
 
-  report.skipped = !std::isfinite(report.loss) || !method_->healthy();
+  report.skipped = !finite || !method_->healthy();
   bad_in_a_row_ = report.skipped ? bad_in_a_row_ + 1 : 0;
   if (bad_in_a_row_ >= 3)
-    throw Unavailable("training diverged: three steps in a row met values that are not finite");
+    throw Unavailable(
+        "training diverged: three steps in a row met values that "
+        "are not finite");
   report.seconds = now() - start;
   if (Engine* engine = method_->engine()) {
     report.breakdown = engine->take_waits();
@@ -189,8 +255,8 @@ void Trainer::settle() {
 EvalReport Trainer::evaluate(const std::vector<model::TokenBatch>& batches) {
   settle();
   const model::PinnedScope pinned(device_.device_cores());
-  const HostScope
-      host;  // evaluation is outside the experiment: it neither fills nor is refused device memory
+  const HostScope host;  // evaluation is outside the experiment: it neither
+                         // fills nor is refused device memory
   double sum = 0;
   EvalReport report;
   std::int64_t correct = 0;
@@ -218,15 +284,17 @@ ComputeTimes measure_compute(model::BlockModel& model, EmulatedDevice& device, c
   for (at::Tensor& parameter : model.parameters()) parameter.requires_grad_(false);
   const std::vector<Unit> units = units_of(model);
   for (const Unit& unit : units) unit.layer->path = std::make_shared<DensePath>([](const at::Tensor&) {});
-  std::vector<double> forward, backward;
+  std::vector<double> forward, backward, processor;
   for (int round = 0; round <= rounds; ++round) {
+    const double before = thread_seconds();
     const PassResult pass = forward_backward(model, batch, {.checkpointing = checkpointing}, {});
     if (round == 0) continue;
+    processor.push_back(thread_seconds() - before);
     forward.push_back(pass.forward_seconds);
     backward.push_back(pass.backward_seconds);
   }
   for (const Unit& unit : units) unit.layer->path = nullptr;
-  return {median(forward), median(backward)};
+  return {median(forward), median(backward), median(processor)};
 }
 
 }  // namespace ballast::tune

@@ -15,6 +15,7 @@
 #include "ballast/tune/blocks.h"
 #include "ballast/tune/device.h"
 #include "ballast/tune/method.h"
+#include "ballast/tune/simulate.h"
 #include "ballast/tune/timeline.h"
 
 namespace ballast::tune {
@@ -39,6 +40,14 @@ struct StepReport {
   double seconds = 0;    ///< wall time of this call
   bool skipped = false;  ///< a value that was not finite
   Breakdown breakdown;   ///< measured; link and host rate emulated
+  StepCosts costs;       ///< processor seconds by block, and bytes by unit: what a modelled clock needs
+};
+
+struct CalibrationReport {
+  double seconds = 0;            ///< wall
+  double processor_seconds = 0;  ///< of the device's thread
+  std::int64_t bytes = 0;        ///< over the link, both ways
+  std::vector<UnitBias> biases;
 };
 
 struct EvalReport {
@@ -59,14 +68,22 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Lets the method see dense gradients of these batches. Returns the seconds it took, which count as
-  /// training time.
-  double calibrate(const std::vector<model::TokenBatch>& batches);
+  /// Lets the method see dense gradients of these batches: fits projectors, or checks and changes them. The
+  /// time it takes counts as training time.
+  CalibrationReport calibrate(const std::vector<model::TokenBatch>& batches);
   /// One optimizer step over the micro-batches. Throws DeviceOutOfMemory, or what a worker met; a step whose
   /// loss is not finite changes nothing and is reported as skipped. After three in a row it throws
   /// Unavailable.
   StepReport step(const std::vector<model::TokenBatch>& micro_batches);
   EvalReport evaluate(const std::vector<model::TokenBatch>& batches);
+  /// Whether the method wants to see the calibration set before the next step.
+  bool wants_calibration() const;
+  /// Everything that a continuation needs but the data: weights, moments,
+  /// projectors, the step. Tensors share their storage with the trainer; call
+  /// settle() first.
+  NamedTensors state();
+  /// To be called when the tensors of state() have been filled.
+  void restored(std::int64_t steps_done);
   /// Done before weights are read, saved or compared.
   void settle();
 
@@ -87,6 +104,7 @@ class Trainer {
   };
   std::vector<Other> others_;
   std::int64_t step_ = 0;
+  std::int64_t calibrated_at_ = -1;  // the step before which it was done last
   int bad_in_a_row_ = 0;
   std::vector<Interval> intervals_;
 };
@@ -94,7 +112,8 @@ class Trainer {
 /// Seconds of one forward and backward pass with dense weight gradients and no update: the compute bound.
 /// Median of `rounds` after one warm-up. Leaves the units' paths removed.
 struct ComputeTimes {
-  double forward = 0, backward = 0;
+  double forward = 0, backward = 0;  ///< wall
+  double processor = 0;              ///< of the thread, both passes
   double total() const { return forward + backward; }
 };
 ComputeTimes measure_compute(model::BlockModel& model, EmulatedDevice& device, const model::TokenBatch& batch,

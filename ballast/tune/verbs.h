@@ -8,6 +8,10 @@ namespace ballast::tune {
 
 void add_plan(cli::Program& program);
 void add_run(cli::Program& program);
+void add_calibrate(cli::Program& program);
+void add_export(cli::Program& program);
+void add_eval(cli::Program& program);
+void add_data(cli::Program& program);
 void add_bench(cli::Program& program);
 void add_tour(cli::Program& program);
 
@@ -17,6 +21,7 @@ struct WorkloadFlags {
   LimitOptions limits;
   std::string budget;
   std::vector<double> link;
+  std::string clock = "wall";
 };
 void add_workload_flags(cli::Verb& verb, WorkloadFlags& flags);
 /// Fills what the words on the command line mean. Throws InvalidInput.
