@@ -249,7 +249,7 @@ void accuracy(Bench& bench, const BenchFlags& flags, const cli::Common& common) 
     for (const RunPoint& point : result.validation) {
       if (point.loss <= level) return point.seconds;
     }
-    return INFINITY;
+    return static_cast<double>(INFINITY);
   };
   const double ours = time_to(lsp), theirs = time_to(zero);
   bench.add({.id = "A1.time75",

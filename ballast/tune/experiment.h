@@ -23,7 +23,7 @@ struct WorkloadOptions {
   std::string model = "smollm2";
   std::int64_t keep_blocks = 0;
   std::string text = "/usr/share/common-licenses";  ///< a file or a folder of text files
-  std::string data;              ///< a .jsonl file of instructions (instructions.h), in place of the text
+  std::string data = {};         ///< a .jsonl file of instructions (instructions.h), in place of the text
   std::int64_t rows = 4;         ///< sequences of a batch
   std::int64_t window = 128;     ///< tokens of a sequence
   std::int64_t calibration = 8;  ///< sequences held aside to fit projectors
@@ -60,7 +60,7 @@ struct Limits {
   DeviceOptions device;
   Regime regime;
   Clock clock = Clock::wall;
-  ComputeTimes compute;  ///< measured: one batch forward and backward
+  ComputeTimes compute = {};  ///< measured: one batch forward and backward
   /// The compute bound by the clock in use: wall or processor seconds.
   double compute_seconds() const { return clock == Clock::wall ? compute.total() : compute.processor; }
   std::string label() const;
@@ -87,7 +87,7 @@ struct MethodOptions {
   std::int64_t evaluate_windows = 16;
   bool record = false;
   std::uint64_t seed = 1;
-  std::string checkpoint;       ///< a folder; empty: none
+  std::string checkpoint = {};  ///< a folder; empty: none
   std::int64_t save_every = 0;  ///< steps; 0: only at the end
   bool resume = false;          ///< go on from the checkpoint there
 };

@@ -78,7 +78,9 @@ TEST(Instructions, PromptsAndPaddingAreNotTrained) {
       ++trained;
       EXPECT_TRUE(labels[j] == 'c' || labels[j] == 'd' || labels[j] == 'e' || labels[j] == 'y' ||
                   labels[j] == '\n');
-      if (j + 1 < batch.ids.numel() && ids[j + 1] != 0) EXPECT_EQ(ids[j + 1], labels[j]);
+      if (j + 1 < batch.ids.numel() && ids[j + 1] != 0) {
+        EXPECT_EQ(ids[j + 1], labels[j]);
+      }
     }
   }
   EXPECT_GE(trained, 4 * (all - 1));
