@@ -236,6 +236,7 @@ TEST(CostFile, ComplaintsNameTheLine) {
       {"rate of zero", "base: {roofline: {ceilings: [{name: c, input: n, per_second: 0}]}}\n", "not above 0"},
       {"broken YAML", "base: {lines: [\n", "f:5: "},
       {"a list as a name", "base: {lines: [{name: [a]}]}\n", "f:4: this is no word"},
+      {"bytes that are no UTF-8", "base: {lines: [{name: \"a\x98\x98\"}]}\n", "f:4: this is not UTF-8"},
       {"cells", "base: {grid: {axes: [{input: n, knots: [1, 2]}], values: [1]}}\n", "1 values for 2 cells"},
       {"key twice", "base: {lines: [{offset: 1}]}\nbase: {lines: [{offset: 1}]}\n", "'base' twice"},
   };

@@ -8,6 +8,7 @@
 
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
+#include "ballast/base/json.h"
 
 namespace ballast::cost {
 
@@ -75,6 +76,11 @@ std::vector<Yaml> Yaml::list() const {
 
 std::string Yaml::text() const {
   if (!node_.IsScalar()) refuse("this is no word", "one word or text");
+  try {
+    Json(node_.Scalar()).dump();  // what is no UTF-8 could be read, but not written again
+  } catch (const Json::exception&) {
+    refuse("this is not UTF-8", "text in UTF-8");
+  }
   return node_.Scalar();
 }
 
