@@ -24,10 +24,10 @@ int main() {
       *decoder, device,
       tune::make_lsp({.fraction = 0.5, .r = 4}, tune::schedule_from_string("layerwise"), {}),
       {.rate = 3e-3, .warmup = 5});
-  trainer.calibrate(corpus.calibration(8));
-  const double before = trainer.evaluate(corpus.validation(8, 16)).loss;
-  for (std::int64_t step = 0; step < 30; ++step) trainer.step({corpus.batch(step, 8)});
-  const double after = trainer.evaluate(corpus.validation(8, 16)).loss;
+  trainer.calibrate(corpus.calibration(4));
+  const double before = trainer.evaluate(corpus.validation(4, 16)).loss;
+  for (std::int64_t step = 0; step < 30; ++step) trainer.step({corpus.batch(step, 4)});
+  const double after = trainer.evaluate(corpus.validation(4, 16)).loss;
 
   std::printf("loss on held-out text: %.2f, after 30 steps %.2f (nats a byte, measured)\n", before, after);
   std::printf("over the link: %.1f MB (counted); device memory: %.1f MB at most of 24 MiB (counted)\n",
