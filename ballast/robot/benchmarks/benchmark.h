@@ -17,8 +17,9 @@ enum class Size { test, bench };
 
 struct Input {
   std::vector<Stream> streams;
-  std::string description;  ///< "13 grey images 640x480, opencv-doc left01..14"
-  bool synthetic = false;   ///< generated, not recorded
+  std::string description;             ///< "13 grey images 640x480, opencv-doc left01..14"
+  bool synthetic = false;              ///< generated, not recorded
+  std::vector<ros::Bytes> truth = {};  ///< what a check compares with, serialized: disparities, corners
 };
 
 struct Check {
@@ -45,5 +46,8 @@ const std::vector<Benchmark>& benchmarks();
 const Benchmark& find_benchmark(const std::string& id);
 
 std::vector<Benchmark> perception_benchmarks();
+std::vector<Benchmark> depth_benchmarks();
+std::vector<Benchmark> motion_benchmarks();
+std::vector<Benchmark> frame_benchmarks();
 
 }  // namespace ballast::robot

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "ballast/base/cli.h"
 #include "ballast/robot/benchmarks/benchmark.h"
 
@@ -6,8 +8,9 @@ namespace ballast::robot {
 const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all = [] {
     std::vector<Benchmark> list;
-    for (auto group : {perception_benchmarks})
+    for (auto group : {perception_benchmarks, depth_benchmarks, motion_benchmarks, frame_benchmarks})
       for (auto& benchmark : group()) list.push_back(std::move(benchmark));
+    std::sort(list.begin(), list.end(), [](const Benchmark& a, const Benchmark& b) { return a.id < b.id; });
     return list;
   }();
   return all;

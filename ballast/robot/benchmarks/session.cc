@@ -12,6 +12,7 @@
 #include "ballast/base/statistics.h"
 #include "ballast/robot/harness/synthetic_graph.h"
 #include "ballast/robot/node/executor.h"
+#include "ballast/robot/trace/session.h"
 
 namespace ballast::robot {
 namespace {
@@ -55,7 +56,7 @@ Check functional_check(const Benchmark& benchmark, const Input& input, const std
   for (const auto& stream : box.streams())
     if (!stream.once) frames = stream.messages.size();
   const std::size_t count = std::min<std::size_t>(frames, 10);
-  const Run run = box.run({.arrival = {.rate_hz = 10}, .count = count, .keep_outputs = count}, sut);
+  const Run run = box.run({.arrival = {.rate_hz = 20}, .count = count, .keep_outputs = count}, sut);
   std::unordered_map<std::int64_t, std::size_t> frame_of;
   for (std::size_t i = 0; i < run.sent.size(); ++i)
     frame_of[run.sent[i].key] = frame_index(Playback::looping, i, frames);
@@ -113,6 +114,25 @@ void measure(SessionResult& result, BlackBox& box, Sut& sut, const std::vector<d
   }
 }
 
+/// The stages of every message of the measured runs, from the trace of the whole life of the graph.
+void add_grey(SessionResult& result, const trace::Trace& events) {
+  const auto operations = trace::operations_in(events);
+  if (operations.empty()) {
+    result.invalid.push_back("the trace holds no operation");
+    return;
+  }
+  const auto chain = trace::analyse_chain(events, trace::chain_of_operations(operations));
+  result.grey = trace::to_json(chain);
+  if (chain.discarded > 0)
+    result.invalid.push_back(fmt::format("the tracer lost {} events", chain.discarded));
+  if (result.rates.empty() || result.rates[0].runs.empty()) return;
+  const Run& run = result.rates[0].runs.back();
+  result.grey_black = trace::compare_grey_black(chain, run.sent, run.analysis().service_ns);
+  if (result.grey_black->negative > 0)
+    result.invalid.push_back(
+        fmt::format("{} messages came out before they were done", result.grey_black->negative));
+}
+
 Json concluded_json(const Concluded& value) {
   return {{"value", value.value}, {"low", value.low}, {"high", value.high}};
 }
@@ -150,7 +170,10 @@ SessionResult run_session(const Benchmark& benchmark, const SessionOptions& opti
   ros::Context context(options.context);
   options.progress("starting the graph");
   std::vector<std::string> flags;
-  if (options.tracer != "off") flags = {"--tracer", options.tracer};
+  const std::string trace_file = folder.path() + "/trace.txt";
+  if (options.tracer != "off") flags = {"--tracer", options.tracer, "--trace-out", trace_file};
+  std::optional<trace::LttngSession> recording;
+  if (options.tracer == "lttng") recording.emplace(folder.path() + "/ctf");
   Sut sut = Sut::graph(graph, options.context.domain_id, folder.path(), flags);
   BlackBox box(context, input.streams, graph.outputs);
   box.wait_ready(sut, kGraphLimit);
@@ -161,10 +184,18 @@ SessionResult run_session(const Benchmark& benchmark, const SessionOptions& opti
                                          result.check.what, result.check.value, result.check.limit));
     return result;
   }
+  if (options.iterations == 0 && !options.peak) return result;  // the check alone was wanted
   options.progress("trial run");
   const auto& rates = options.rates_hz.empty() ? benchmark.rates_hz : options.rates_hz;
   box.run(run_options(options, rates.empty() ? 10 : rates.front(), 1), sut);
   measure(result, box, sut, rates, options, benchmark.upper_hz);
+  if (options.tracer != "off") {
+    sut.stop();
+    if (recording) recording->stop();
+    add_grey(result,
+             recording ? trace::read_ctf(folder.path() + "/ctf") : trace::read_text_trace(trace_file));
+    return result;
+  }
   if (auto ended = sut.ended()) result.invalid.push_back("the system under test died: " + *ended);
   return result;
 }
@@ -224,6 +255,13 @@ Json to_json(const SessionResult& result) {
                                  {"throughput_hz", concluded_json(rate.throughput_hz)},
                                  {"runs", runs}});
   }
+  if (result.grey) document["grey"] = *result.grey;
+  if (result.grey_black)
+    document["grey_black"] = {{"messages", result.grey_black->both},
+                              {"negative", result.grey_black->negative},
+                              {"grey_median_ms", result.grey_black->grey_median_ms},
+                              {"black_median_ms", result.grey_black->black_median_ms},
+                              {"ratio", result.grey_black->ratio}};
   if (result.peak) {
     Json probes = Json::array();
     for (const auto& probe : result.peak->probes)

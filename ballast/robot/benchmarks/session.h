@@ -10,6 +10,7 @@
 #include "ballast/base/json.h"
 #include "ballast/robot/benchmarks/benchmark.h"
 #include "ballast/robot/harness/search.h"
+#include "ballast/robot/trace/target_chain.h"
 #include "ballast/robot/wire/dds.h"
 
 namespace ballast::robot {
@@ -51,6 +52,8 @@ struct SessionResult {
   Check check;
   std::vector<RateResult> rates;
   std::optional<PeakResult> peak;
+  std::optional<Json> grey;  ///< stages inside the graph, when it was traced
+  std::optional<trace::GreyBlack> grey_black;
   std::vector<std::string> invalid;  ///< why nothing of it counts; empty: it does
   bool valid() const { return invalid.empty(); }
 };

@@ -86,5 +86,10 @@ class StampSync {
 
 std::vector<ComponentType> vision_components();
 std::vector<ComponentType> synthetic_components();
+std::vector<ComponentType> depth_components();
+std::vector<ComponentType> control_components();
+std::vector<ComponentType> arm_components();
+std::vector<ComponentType> transform_components();
+std::vector<ComponentType> navigation_components();
 
 }  // namespace ballast::robot

@@ -1,23 +1,18 @@
 #include "ballast/robot/components/host.h"
 
-#include <signal.h>
-
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <thread>
 
+#include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
 #include "ballast/robot/components/component.h"
 
 namespace ballast::robot {
 
 void host_components(const GraphSpec& graph, const HostOptions& options) {
-  // Blocked before any thread starts, so that every thread inherits it and only the waiter below gets them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
+  cli::catch_interrupts();
   ros::Context context(options.context);
   ros::Composition process(context, ros::ExecutorOptions::parse(graph.executor), options.intra_process);
   std::vector<std::unique_ptr<ros::Node>> nodes;
@@ -33,19 +28,24 @@ void host_components(const GraphSpec& graph, const HostOptions& options) {
     nodes.push_back(std::move(node));
   }
   if (nodes.empty()) throw InvalidInput("the graph has no node to host");
+  // Polled, because a signal handler may not wake a condition variable.
+  std::atomic<bool> over{false};
   std::thread waiter([&] {
-    int signal = 0;
-    ::sigwait(&signals, &signal);
+    while (!over && !cli::interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     process.stop();
   });
-  try {
+  struct Join {
+    std::atomic<bool>& over;
+    std::thread& thread;
+    ~Join() {
+      over = true;
+      thread.join();
+    }
+  };
+  {
+    const Join join{over, waiter};
     process.spin();
-  } catch (...) {
-    ::pthread_kill(waiter.native_handle(), SIGTERM);
-    waiter.join();
-    throw;
   }
-  waiter.join();
   // Subscriptions call into components: they go first.
   for (auto& node : nodes) node.reset();
 }

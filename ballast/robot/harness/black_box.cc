@@ -34,6 +34,11 @@ std::uint64_t free_memory() {
   return (info.freeram + info.bufferram) * std::uint64_t{info.mem_unit};
 }
 
+/// The message's number into an integer field of its payload.
+void write_number(ros::Bytes& message, const ros::Place& place, std::uint64_t number) {
+  std::memcpy(message.data() + place.offset, &number, ros::wire_size(place.type.kind));
+}
+
 void pause_ms(int milliseconds) {
   std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
 }
@@ -230,6 +235,13 @@ Run BlackBox::run(const RunOptions& options, Sut& sut) {
   run.sent.reserve(options.count);
   for (auto& monitor : monitors_) monitor->arm(options.count * 2 + 64, options.keep_outputs);
 
+  std::vector<std::vector<ros::Place>> key_places(streams_.size());  // found before the run: a walk a message
+  for (std::size_t s = 0; s < streams_.size(); ++s)
+    if (!streams_[s].key_path.empty())
+      for (const auto& message : streams_[s].messages)
+        key_places[s].push_back(
+            ros::locate(ros::TypeLibrary::standard(), streams_[s].topic.type, message, streams_[s].key_path));
+
   MonotonicClock clock;
   const auto before = snapshot_resources(sut.pids());
   const std::int64_t clock_offset = ros::realtime_ns() - clock.now_ns();
@@ -243,6 +255,8 @@ Run BlackBox::run(const RunOptions& options, Sut& sut) {
     const std::size_t frame = frame_index(options.playback, i, frames);
     for (auto& stream : streams_)
       if (!stream.once && stream.stamped) ros::write_stamp(stream.messages[frame], key);
+    for (std::size_t s = 0; s < streams_.size(); ++s)
+      if (!key_places[s].empty()) write_number(streams_[s].messages[frame], key_places[s][frame], i);
     clock.sleep_until(intended);
     run.sent.push_back({key, intended, clock.now_ns()});
     for (std::size_t s = 0; s < streams_.size(); ++s)
@@ -282,7 +296,13 @@ Run BlackBox::run(const RunOptions& options, Sut& sut) {
     run.received.push_back(monitor->records());
     if (analysis.key == KeyMode::user)  // such keys count up with the messages
       for (std::size_t i = 0; i < run.sent.size(); ++i) run.sent[i].key = static_cast<std::int64_t>(i);
-    run.analyses.push_back(analyse(run.sent, run.received.back(), analysis));
+    try {
+      run.analyses.push_back(analyse(run.sent, run.received.back(), analysis));
+    } catch (const InvalidInput& error) {  // keys by order after a loss
+      run.invalid.push_back(error.what());
+      run.analyses.emplace_back();
+      run.analyses.back().counts = {.sent = run.sent.size(), .lost = run.sent.size()};
+    }
     run.outputs.push_back(monitor->take_outputs());
     run.output_keys.push_back(monitor->take_output_keys());
     if (monitor->overflow()) run.invalid.push_back("more outputs than the monitor has room for");

@@ -29,6 +29,8 @@ struct Stream {
   std::vector<ros::Bytes> messages;
   bool stamped = true;  ///< set header.stamp to the key before sending
   bool once = false;    ///< sent once before the run (maps, static transforms), transient-local
+  std::string key_path =
+      {};  ///< an integer field that gets the number of the message, for outputs with key user:PATH
 };
 
 struct RunOptions {

@@ -151,7 +151,7 @@ void Sut::stop() {
   for (const pid_t pid : pids_) ::kill(-pid, SIGTERM);
   for (const pid_t pid : pids_) {
     bool gone = false;
-    for (int tick = 0; tick < 100 && !gone; ++tick) {
+    for (int tick = 0; tick < 500 && !gone; ++tick) {
       gone = ::waitpid(pid, nullptr, WNOHANG) == pid;
       const timespec wait{0, 10'000'000};
       if (!gone) ::nanosleep(&wait, nullptr);

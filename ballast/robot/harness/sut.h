@@ -31,7 +31,7 @@ class Sut {
   /// What became of a child that has ended ("ballast-robot component-host ended with exit code 2: ..."), or
   /// nullopt while all run.
   std::optional<std::string> ended();
-  /// SIGTERM, then SIGKILL after a second.
+  /// SIGTERM, then SIGKILL after five seconds.
   void stop();
 
  private:

@@ -15,6 +15,7 @@
 #include "ballast/robot/harness/closed_loop.h"
 #include "ballast/robot/harness/ping_pong.h"
 #include "ballast/robot/harness/synthetic_graph.h"
+#include "ballast/robot/peers/fast_dds.h"
 #include "ballast/robot/verbs/show.h"
 #include "ballast/robot/verbs/verbs.h"
 
@@ -73,6 +74,16 @@ class RobotBench {
                   .better = Better::lower,
                   .note = fmt::format("p99 {:.1f} us, lost {}", inter.round_trip.p99_ms * 1e3, inter.lost)});
     }
+    Peer fast{"Fast DDS, both ends", std::nullopt, "2.9.1", "raw bytes, UDP on loopback, asynchronous"};
+    const std::size_t rounds_both = quick_ ? 200 : 2000;
+    const auto cyclone = ping_inter({.context = context_, .bytes = 1024, .rounds = rounds_both});
+    if (has_fast_dds()) fast.value = fast_ping(context_.domain_id, 1024, rounds_both).median_ms * 1e3;
+    bench_.add({.id = "n2.vendors",
+                .what = "round trip between processes, 1 kB, p50, by vendor",
+                .unit = "us",
+                .ours = cyclone.round_trip.median_ms * 1e3,
+                .peer = fast,
+                .better = Better::lower});
   }
 
   /// F2: 6.2 MB images at 30 Hz, our DDS settings against Cyclone's defaults.

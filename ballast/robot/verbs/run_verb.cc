@@ -17,7 +17,7 @@ struct RunVerbOptions {
   std::vector<std::string> ids;
   std::vector<std::string> slots;
   std::vector<std::string> rates;
-  std::string arrival = "periodic", playback = "sweeping", executor, folder;
+  std::string arrival = "periodic", playback = "sweeping", executor, folder, tracer = "off";
   int iterations = 5;
   double seconds = 5;
   bool compat = false, quick = false;
@@ -88,6 +88,8 @@ void add_run(cli::Program& program) {
   verb->add_option("--arrival", options->arrival, "periodic, poisson or burst");
   verb->add_option("--playback", options->playback, "looping or sweeping");
   verb->add_option("--executor", options->executor, "single, static, multi(N), prioritized or events");
+  verb->add_option("--tracer", options->tracer,
+                   "internal or lttng: also measure inside the graph (grey box) in the same run");
   verb->add_flag("--compat", options->compat, "search and conclude as ros2_benchmark does");
   verb->add_flag("--quick", options->quick, "small input, one run of two seconds");
   verb->add_option("-o,--output", options->folder, "folder for ID-IMPL.json and the logs of the systems");
@@ -103,6 +105,8 @@ void add_run(cli::Program& program) {
     session.arrival.kind = arrival_from_string(options->arrival);
     session.playback = playback_from_string(options->playback);
     session.executor = options->executor;
+    cli::require_one_of("tracer", options->tracer, {"off", "internal", "lttng"});
+    session.tracer = options->tracer;
     session.seed = common.seed;
     session.context = domain->options();
     std::optional<ros::PrivateDomain> own;
@@ -126,7 +130,10 @@ void add_run(cli::Program& program) {
         if (!options->folder.empty()) write_file(stem + ".json", documents.back().dump(2) + "\n");
       }
     }
-    if (common.for_people()) result_table(results).print(stdout);
+    if (common.for_people()) {
+      result_table(results).print(stdout);
+      if (options->tracer != "off") grey_table(results).print(stdout);
+    }
     common.write_json(
         {{"schema", "ballast.robot.run/1"}, {"fingerprint", fingerprint()}, {"results", documents}});
     Report report("Benchmarks of robotics computing");

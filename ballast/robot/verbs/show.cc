@@ -43,6 +43,33 @@ Table result_table(const std::vector<SessionResult>& results) {
   return table;
 }
 
+Table grey_table(const std::vector<SessionResult>& results) {
+  Table table("Grey box: stages inside the graph, and both methods on the same messages (measured)",
+              {"id", "implementation", "from", "to", "median ms", "p99 ms", "messages"});
+  for (const auto& result : results) {
+    if (!result.grey) continue;
+    const auto row = [&](const std::string& from, const std::string& to, const Json& latency) {
+      table.row({result.id, result.slot, from, to,
+                 fmt::format("{:.4f}", latency.at("median_ms").get<double>()),
+                 fmt::format("{:.4f}", latency.at("p99_ms").get<double>()),
+                 std::to_string(latency.at("count").get<std::size_t>())});
+    };
+    for (const auto& segment : result.grey->at("segments")) {
+      const auto name = [](const Json& point) {
+        const auto text = point.get<std::string>();
+        return text.substr(text.find(':') + 1);
+      };
+      row(name(segment.at("from")), name(segment.at("to")), segment.at("latency"));
+    }
+    row("all stages", "", result.grey->at("total"));
+    if (result.grey_black)
+      table.row({result.id, result.slot, "black / grey", fmt::format("{:.2f}", result.grey_black->ratio),
+                 fmt::format("{:.4f}", result.grey_black->black_median_ms), "",
+                 std::to_string(result.grey_black->both)});
+  }
+  return table;
+}
+
 Series distribution(const std::string& name, const std::vector<std::int64_t>& latencies_ns) {
   std::vector<double> ms;
   for (const auto value : latencies_ns)

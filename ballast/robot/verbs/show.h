@@ -13,6 +13,9 @@ namespace ballast::robot {
 void show_progress(const std::string& text);
 
 Table result_table(const std::vector<SessionResult>& results);
+/// Inside against outside of the graph, and the stages of each message.
+Table grey_table(const std::vector<SessionResult>& results);
+
 /// Table, latency distribution of each result's first rate, and the graph of each benchmark.
 void fill_section(Section& section, const std::vector<SessionResult>& results, const std::string& command);
 
