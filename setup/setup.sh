@@ -121,9 +121,11 @@ import importlib.metadata as m
 print("\n".join(f"{d.metadata['Name'].lower().replace('_', '-')}=={d.version}" for d in m.distributions() if d.metadata['Name']))
 P
 )
-  need=()
+  need=() need_files=()
   for line in "${lines[@]}"; do
-    if [[ "$line" == source\ * ]]; then
+    if [[ "$line" == files\ * ]]; then
+      grep -qxF "$(tr 'A-Z_' 'a-z-' <<<"${line#files }")" <<<"$have" || need_files+=("${line#files }")
+    elif [[ "$line" == source\ * ]]; then
       spec="${line#source }"
       target="$cache/src/${spec/==/-}"
       if [ ! -f "$target/.complete" ]; then
@@ -144,6 +146,11 @@ P
       grep -qxF "$(tr 'A-Z_' 'a-z-' <<<"$line")" <<<"$have" || need+=("$line")
     fi
   done
+  if [ ${#need_files[@]} -gt 0 ]; then
+    echo "setup: fetching the files of ${need_files[*]}"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "${need_files[@]}" || {
+      echo "setup: could not install from PyPI: ${need_files[*]}" >&2; exit 3; }
+  fi
   if [ ${#need[@]} -gt 0 ]; then
     echo "setup: installing ${need[*]}"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${need[@]}" || {
