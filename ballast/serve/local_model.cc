@@ -88,6 +88,10 @@ LocalModel open_local_model(const LocalModelOptions& options) {
   }
   LlamaExecutor executor(*local.model, options.executor);
   local.perf = profile_executor(executor, options.executor, options.force, true, options.quiet);
+  if (options.force) {  // perhaps taken on a noisy machine: good for now, not for later
+    local.note = "profiled now, not kept (--force)";
+    return local;
+  }
   fs::create_directories(folder);
   write_file(file.string(), local.perf.to_json().dump(2) + "\n");
   local.note = "profiled now, kept as " + file.string();

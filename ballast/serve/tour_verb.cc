@@ -50,7 +50,8 @@ void attainment_against_load(Section& section, std::uint64_t seed) {
 // A short real run: three kinds of users at once, and what each was promised and got.
 void real_run(Section& section, const cli::Common& common) {
   LocalModelOptions options;
-  options.executor = {.slots = 4, .slot_tokens = 256, .batch = 128, .threads = 2};
+  options.executor = {
+      .slots = 4, .slot_tokens = 256, .batch = 128, .threads = 1};  // one: busy cores stall two
   options.force = true;
   options.quiet = true;
   const LocalModel local = open_local_model(options);
@@ -103,14 +104,17 @@ void real_run(Section& section, const cli::Common& common) {
     });
   }
   std::unique_lock lock(board->mutex);
-  if (!board->changed.wait_for(lock, std::chrono::seconds(40), [&] { return board->done == wishes.size(); }))
-    throw Unavailable("the real run did not end within 40 s: the machine is too busy");
+  board->changed.wait_for(lock, std::chrono::seconds(30), [&] { return board->done == wishes.size(); });
   Table table(
       fmt::format("{} on this machine, all at once (measured)", local.name),
       {"user", "said", "promise: first token, then", "got: first token", "then", "kept", "answer begins"});
   for (std::size_t i = 0; i < wishes.size(); ++i) {
     const Event& event = board->last[i];
     const Tier& tier = tiers.at(wishes[i].tier);
+    if (event.finish_reason.empty()) {
+      table.row({wishes[i].tier, "-", "-", "-", "-", "-", "(had not ended after 30 s: the machine is busy)"});
+      continue;
+    }
     std::string begin = board->text[i].substr(0, 40);
     std::replace(begin.begin(), begin.end(), '\n', ' ');
     table.row({wishes[i].tier, event.admission == Admission::admitted ? "guaranteed" : "best effort",
