@@ -301,6 +301,14 @@ Completion parse_completion(std::string_view text, bool chat, const SloHeaders& 
     known.insert({"prompt"});
   body.only(known, "field");
 
+  // Free text is all that is produced; a client that counts on another form must hear so.
+  if (body.has("response_format")) {
+    const Json& format = body.at("response_format");
+    if (!format.is_object() || format.value("type", "") != "text")
+      bad("response_format", "'response_format' is not supported yet, but for {\"type\": \"text\"}",
+          "unsupported_field");
+  }
+
   Completion completion;
   completion.chat = chat;
   completion.stream = body.flag("stream");

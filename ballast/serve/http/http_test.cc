@@ -310,6 +310,8 @@ TEST_F(Http, RefusesEachMistakeWithItsStatusAndCode) {
       {text, R"({"prompt":"x","top_p":0})", "invalid_value", 400},
       {text, R"({"prompt":"x","n":2})", "unsupported_field", 400},
       {text, R"({"prompt":"x","best_of":2})", "unsupported_field", 400},
+      {chat, R"({"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_object"}})",
+       "unsupported_field", 400},
       {text, R"({"prompt":"x","stop":[1]})", "invalid_value", 400},
       {text, R"({"prompt":"x","max_tokens":1000})", "context_length_exceeded", 400},
       {text, R"({"prompt":"x","model":"other"})", "model_not_found", 404},
