@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
-#include "ballast/base/file.h"
+#include "ballast/base/python_files.h"
 #include "ballast/codesign/nets.h"
 
 namespace ballast::codesign {
@@ -29,12 +27,7 @@ const std::vector<OcrModel>& ocr_models() {
 
 std::string try_ocr_model(const std::string& name) {
   for (const auto& model : ocr_models()) {
-    if (name != model.name) continue;
-    std::error_code error;
-    for (const auto& python : std::filesystem::directory_iterator(cache_folder() + "/venv/lib", error)) {
-      const auto path = python.path() / "site-packages/rapidocr_onnxruntime/models" / model.file;
-      if (std::filesystem::exists(path)) return path;
-    }
+    if (name == model.name) return find_python_file(std::string("rapidocr_onnxruntime/models/") + model.file);
   }
   return "";
 }

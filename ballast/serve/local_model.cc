@@ -26,7 +26,7 @@ std::string stamp(const std::string& path, const std::string& more) {
 }
 
 std::string converted(const std::string& path, const std::string& format) {
-  const fs::path folder = fs::path(llama::cache_folder()) / "weights";
+  const fs::path folder = fs::path(cache_folder()) / "weights";
   fs::create_directories(folder);
   const fs::path to =
       folder / fmt::format("{}-{}-{}.gguf", fs::path(path).stem().string(), format, stamp(path, format));
@@ -78,7 +78,7 @@ LocalModel open_local_model(const LocalModelOptions& options) {
   }
   const std::string key = fmt::format("{}|{}|{}|{}", options.executor.slots, options.executor.slot_tokens,
                                       options.executor.batch, options.executor.threads);
-  const fs::path folder = fs::path(llama::cache_folder()) / "perf";
+  const fs::path folder = fs::path(cache_folder()) / "perf";
   const fs::path file =
       folder / fmt::format("{}-{}.json", fs::path(local.path).stem().string(), stamp(local.path, key));
   if (fs::exists(file)) {

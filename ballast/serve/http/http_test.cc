@@ -233,7 +233,7 @@ TEST_F(Http, AnswersAChatWholeAndAsAStreamWithTheSameText) {
 
 TEST_F(Http, TheOfficialOpenAiClientAndCurlAreServed) {
   Running running(*model_);
-  const std::string python = llama::cache_folder() + "/venv/bin/python";
+  const std::string python = cache_folder() + "/venv/bin/python";
   const std::string script = BALLAST_SOURCE_DIR "/ballast/serve/http/openai_client_test.py";
   const std::string curl =
       "curl -sf --max-time 100 http://127.0.0.1:" + std::to_string(running.port()) +
