@@ -16,6 +16,7 @@
 #include "ballast/base/histogram_log.h"
 #include "ballast/base/json.h"
 #include "ballast/base/report.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/base/trace.h"
 
 namespace ballast {
@@ -23,11 +24,6 @@ namespace {
 
 class BadInput : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/ballast-bad-XXXXXX";
-    folder_ = ::mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   std::size_t files() const {
     return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
   }
@@ -41,7 +37,9 @@ class BadInput : public testing::Test {
     std::filesystem::remove(out);
     return WEXITSTATUS(status);
   }
-  std::string folder_, output_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
+  std::string output_;
 };
 
 // While it lives, no file of this process may grow beyond so many bytes: what a full disk looks like to a

@@ -2,15 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/base/temporary_folder.h"
 
 namespace ballast {
 namespace {
@@ -140,9 +138,8 @@ TEST(Report, MissingDirectoryIsUnavailable) {
 // The page in a real browser: every chart is painted, and the console stays silent.
 TEST(Report, DrawsEveryChartInABrowser) {
   if (std::system("command -v chromium >/dev/null 2>&1") != 0) GTEST_SKIP() << "needs the package chromium";
-  char scratch[] = "/tmp/ballast-report-XXXXXX";
-  ASSERT_NE(::mkdtemp(scratch), nullptr);
-  const std::string folder = scratch, page = folder + "/page.html";
+  const TemporaryFolder temporary;
+  const std::string folder = temporary.path(), page = folder + "/page.html";
   report_with_everything().write_html(page);
   const std::string command =
       "HOME=" + folder +
@@ -152,7 +149,6 @@ TEST(Report, DrawsEveryChartInABrowser) {
       "/log";
   const int status = std::system(command.c_str());
   const std::string dom = read_file(folder + "/dom"), log = read_file(folder + "/log");
-  std::filesystem::remove_all(folder);
   ASSERT_EQ(status, 0) << log;
   EXPECT_NE(dom.find("data-charts=\"10/10\""), std::string::npos) << dom.substr(0, 300);
   EXPECT_EQ(log.find("CONSOLE"), std::string::npos) << log;

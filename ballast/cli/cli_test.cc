@@ -1,56 +1,42 @@
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <set>
 #include <string>
-#include <utility>
 
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/base/json.h"
+#include "ballast/base/temporary_folder.h"
+#include "ballast/base/testing.h"
 #include "ballast/cli/machine.h"
 
 namespace ballast::cli {
 namespace {
 
-std::pair<int, std::string> shell(const std::string& command) {
-  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  std::string output;
-  std::array<char, 4096> chunk;
-  while (const std::size_t got = std::fread(chunk.data(), 1, chunk.size(), pipe))
-    output.append(chunk.data(), got);
-  const int status = ::pclose(pipe);
-  return {WEXITSTATUS(status), output};
-}
-
 const std::string kBallast = BALLAST_BINARY_DIR "/bin/ballast ";
 
 TEST(Front, NamesTheNearestComponent) {
-  const auto [code, output] = shell(kBallast + "grap run");
+  const auto [code, output] = run_command(kBallast + "grap run");
   EXPECT_EQ(code, 2);
   EXPECT_NE(output.find("did you mean 'graph'"), std::string::npos) << output;
 }
 
 TEST(Front, HelpAndVersion) {
-  EXPECT_EQ(shell(kBallast + "--help").first, 0);
-  EXPECT_EQ(shell(kBallast + "--version").second.substr(0, 8), "ballast ");
-  EXPECT_EQ(shell(kBallast + "doctor --json").first, 0);
-  EXPECT_EQ(shell(kBallast + "tour --report").first, 2);
+  EXPECT_EQ(run_command(kBallast + "--help").code, 0);
+  EXPECT_EQ(run_command(kBallast + "--version").output.substr(0, 8), "ballast ");
+  EXPECT_EQ(run_command(kBallast + "doctor --json").code, 0);
+  EXPECT_EQ(run_command(kBallast + "tour --report").code, 2);
 }
 
 // A copy of the front command among made-up component programs: each is a shell script.
 class Tour : public testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/ballast-tour-test-XXXXXX";
-    folder_ = ::mkdtemp(name);
     std::filesystem::copy_file(BALLAST_BINARY_DIR "/bin/ballast", folder_ + "/ballast");
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   // `stop` is what the script does for `tour --section FILE`, with FILE as $3.
   void add(const std::string& component, const std::string& stop) {
@@ -58,14 +44,15 @@ class Tour : public testing::Test {
     write_file(path, "#!/bin/sh\n[ \"$1 $2\" = \"tour --help\" ] && exit 0\n" + stop + "\n");
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
   }
-  std::pair<int, std::string> tour(const std::string& words = "") {
-    return shell("cd " + folder_ + " && TMPDIR=" + folder_ + " ./ballast tour " + words);
+  CommandResult tour(const std::string& words = "") {
+    return run_command("cd " + folder_ + " && TMPDIR=" + folder_ + " ./ballast tour " + words);
   }
   std::size_t files() const {
     return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
   }
 
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
   const std::string good_ =
       R"(echo '{"title":"good stop","uneven":"","today":"","ballast":"","blocks":[{"text":"seen"}]}' >"$3")";
 };
@@ -88,11 +75,11 @@ TEST_F(Tour, JoinsStopsAndNamesTheFailedOnes) {
 TEST_F(Tour, RunsOnlyWhatIsNamed) {
   add("orch", "exit 9");
   add("kv", good_);
-  EXPECT_EQ(tour("kv --report page.html").first, 0);
+  EXPECT_EQ(tour("kv --report page.html").code, 0);
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/page.html"));
-  EXPECT_EQ(tour("serve").first, 3);  // not built
-  EXPECT_EQ(tour("srve").first, 2);
-  EXPECT_EQ(tour("--repor x").first, 2);
+  EXPECT_EQ(tour("serve").code, 3);  // not built
+  EXPECT_EQ(tour("srve").code, 2);
+  EXPECT_EQ(tour("--repor x").code, 2);
 }
 
 TEST_F(Tour, AFolderThatIsMissingIsToldBeforeAnyStopRuns) {
@@ -106,16 +93,17 @@ TEST_F(Tour, AFolderThatIsMissingIsToldBeforeAnyStopRuns) {
 TEST_F(Tour, CtrlCLeavesNothing) {
   add("orch", "touch ran; exec sleep 30");
   // In a process group of its own, as a terminal would have it, which is then interrupted as a whole.
-  const auto [code, output] = shell("cd " + folder_ + " && TMPDIR=" + folder_ +
-                                    " setsid -w sh -c './ballast tour & P=$!; trap \"\" INT; while [ ! -e "
-                                    "ran ]; do sleep 0.05; done; kill -INT 0; wait $P'");
+  const auto [code, output] =
+      run_command("cd " + folder_ + " && TMPDIR=" + folder_ +
+                  " setsid -w sh -c './ballast tour & P=$!; trap \"\" INT; while [ ! -e "
+                  "ran ]; do sleep 0.05; done; kill -INT 0; wait $P'");
   EXPECT_EQ(code, 130) << output;
   EXPECT_EQ(files(), 3u) << output;  // ballast, ballast-orch, ran
 }
 
 TEST_F(Tour, ResultsOfSeveralRunsJoinToOnePage) {
   const auto ballast = [&](const std::string& words) {
-    return shell("cd " + folder_ + " && " + kBallast + words);
+    return run_command("cd " + folder_ + " && " + kBallast + words);
   };
   const std::string row =
       R"({"id":"E1","what":"w","unit":"s","ours":1,"peer":{"name":"p","value":2,"version":"","settings":""},
@@ -131,12 +119,12 @@ TEST_F(Tour, ResultsOfSeveralRunsJoinToOnePage) {
        {"kv bench s", "missed", "1.9-2.1", "<h2>a stop</h2>", "How many times better", "ballast kv bench"})
     EXPECT_NE(page.find(part), std::string::npos) << part;
   write_file(folder_ + "/c.json", R"({"schema":"ballast.bench/1","rows":[{}]})");
-  EXPECT_EQ(ballast("report c.json").first, 2);
+  EXPECT_EQ(ballast("report c.json").code, 2);
   write_file(folder_ + "/c.json", "[1]");
-  EXPECT_NE(ballast("report c.json").second.find("c.json"), std::string::npos);
-  EXPECT_EQ(ballast("report none.json").first, 3);
-  EXPECT_EQ(ballast("report").first, 2);
-  EXPECT_EQ(ballast("report --ot x").first, 2);
+  EXPECT_NE(ballast("report c.json").output.find("c.json"), std::string::npos);
+  EXPECT_EQ(ballast("report none.json").code, 3);
+  EXPECT_EQ(ballast("report").code, 2);
+  EXPECT_EQ(ballast("report --ot x").code, 2);
 }
 
 TEST(Doctor, ComparesListsWithWhatIsInstalled) {
@@ -155,7 +143,7 @@ TEST(Doctor, ComparesListsWithWhatIsInstalled) {
 }
 
 TEST(Doctor, TellsToolsPackagesAndData) {
-  const auto [code, output] = shell(kBallast + "doctor --json");
+  const auto [code, output] = run_command(kBallast + "doctor --json");
   ASSERT_EQ(code, 0) << output;
   const Json json = Json::parse(output);
   std::set<std::string> sections, tools;
@@ -166,7 +154,7 @@ TEST(Doctor, TellsToolsPackagesAndData) {
     EXPECT_TRUE(sections.count(section)) << section;
   EXPECT_TRUE(tools.count("cmake")) << output;  // it configured this build
   EXPECT_TRUE(json["gpus"].is_array());
-  EXPECT_EQ(shell(kBallast + "doctor").first, 0);
+  EXPECT_EQ(run_command(kBallast + "doctor").code, 0);
 }
 
 TEST(Nearest, FindsTyposOnly) {

@@ -10,6 +10,7 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/base/report.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/base/units.h"
 #include "ballast/cli/programs.h"
 
@@ -21,24 +22,6 @@ constexpr double kHelpLimit_s = 60, kStopLimit_s = 600;
 struct Wish {
   std::string page = "ballast-tour.html";
   std::vector<std::string> stops;  ///< empty: all
-};
-
-// A folder that goes with its owner.
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "ballast-tour-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw Unavailable::from_errno(name, "cannot be made");
-    path_ = name;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
 };
 
 enum class State { done, failed, without_stop };
@@ -88,7 +71,7 @@ std::string tail_of(const std::string& path, std::size_t lines) {
   return from == std::string::npos ? text : text.substr(from + 1);
 }
 
-Stop run_stop(const ComponentProgram& component, const std::string& place, const Scratch& scratch) {
+Stop run_stop(const ComponentProgram& component, const std::string& place, const TemporaryFolder& scratch) {
   Stop stop{component};
   const std::string name = component.name, path = program_path(name), log = scratch.file(name + ".log");
   if (run_and_wait({path, "tour", "--help"}, scratch.file("help"), kHelpLimit_s).exit_code != 0) {
@@ -162,7 +145,7 @@ int tour(const std::vector<std::string>& words) {
   }
   // The page's folder is tried before minutes are spent on what is to be written there.
   AtomicFile page(wish->page);
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   catch_interrupts();
   std::vector<ComponentProgram> chosen;
   for (const auto& component : components()) {

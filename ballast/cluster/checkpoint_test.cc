@@ -2,11 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "ballast/base/file.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/cluster/cluster.h"
 
 namespace ballast::cluster {
@@ -14,13 +12,8 @@ namespace {
 
 class Checkpoints : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/ballast-checkpoint-XXXXXX";
-    ASSERT_NE(::mkdtemp(name), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
 };
 
 // A counter that each machine adds to in every stage, with a checkpoint after each.

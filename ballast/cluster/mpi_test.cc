@@ -11,6 +11,7 @@
 
 #include "ballast/base/file.h"
 #include "ballast/base/random.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/cluster/cluster.h"
 
 // MPI's profiling layer: every send of the transport passes here, and is counted apart from our own
@@ -119,9 +120,8 @@ struct Job {
 };
 
 Job mpirun(int ranks, int per_rank, const std::string& test, const std::string& faults = "") {
-  char scratch[] = "/tmp/ballast-mpi-XXXXXX";
-  if (::mkdtemp(scratch) == nullptr) throw Unavailable::from_errno(scratch, "cannot be made");
-  const std::string folder = scratch, out = folder + "/out", log = folder + "/log";
+  const TemporaryFolder folder;
+  const std::string out = folder.file("out"), log = folder.file("log");
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   const std::string command =
       "env -u BALLAST_LEFT_OUT OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 BALLAST_TEST_OUT=" +
@@ -133,7 +133,6 @@ Job mpirun(int ranks, int per_rank, const std::string& test, const std::string& 
   job.code = std::system(command.c_str());
   job.result = std::filesystem::exists(out) ? read_file(out) : "";
   job.log = read_file(log);
-  std::filesystem::remove_all(folder);
   return job;
 }
 

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <string>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/cost/file.h"
 #include "ballast/cost/fit.h"
 
@@ -256,13 +256,11 @@ TEST(CostFile, ComplaintsNameTheLine) {
 }
 
 TEST(CostFile, AppearsWholeUnderItsName) {
-  char folder[] = "/tmp/ballast-cost-XXXXXX";
-  ASSERT_NE(::mkdtemp(folder), nullptr);
-  for (const char* name : {"/m.yaml", "/m.json"}) {
-    write_model(step_model(), std::string(folder) + name);
-    EXPECT_EQ(to_json(read_model(std::string(folder) + name)).dump(), to_json(step_model()).dump());
+  const TemporaryFolder folder;
+  for (const char* name : {"m.yaml", "m.json"}) {
+    write_model(step_model(), folder.file(name));
+    EXPECT_EQ(to_json(read_model(folder.file(name))).dump(), to_json(step_model()).dump());
   }
-  std::filesystem::remove_all(folder);
   EXPECT_THROW(write_model(step_model(), "/no/such/folder/m.yaml"), Unavailable);
 }
 

@@ -2,12 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 #include <string>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/base/json.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/cost/file.h"
 #include "ballast/cost/gantt.h"
 #include "ballast/cost/timeline_file.h"
@@ -73,18 +73,14 @@ TEST(Gantt, JoinsWhatIsTooNarrowToSee) {
 
 class CostProgram : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/ballast-cost-XXXXXX";
-    folder_ = ::mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   int run(const std::string& words) {
     const int status = std::system(
         ("cd " + folder_ + " && " BALLAST_BINARY_DIR "/bin/ballast-cost " + words + " >out 2>&1").c_str());
     return WEXITSTATUS(status);
   }
   std::string out() const { return read_file(folder_ + "/out"); }
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
 };
 
 TEST_F(CostProgram, FitsPredictsAndInverts) {

@@ -2,9 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
-
+#include "ballast/base/testing.h"
 #include "ballast/data/npy.h"
 #include "ballast/data/test_files.h"
 #include "ballast/data/trace.h"
@@ -16,18 +14,8 @@ using testing::HasSubstr;
 
 class DataProgram : public FolderTest {
  protected:
-  struct Result {
-    int code;
-    std::string text;
-  };
-  static Result run(const std::string& words) {
-    std::FILE* pipe = ::popen((BALLAST_BINARY_DIR "/bin/ballast-data " + words + " 2>&1").c_str(), "r");
-    std::string text;
-    std::array<char, 4096> part;
-    while (const std::size_t got = std::fread(part.data(), 1, part.size(), pipe))
-      text.append(part.data(), got);
-    const int status = ::pclose(pipe);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text};
+  static CommandResult run(const std::string& words) {
+    return run_command(BALLAST_BINARY_DIR "/bin/ballast-data " + words);
   }
 };
 
@@ -47,7 +35,7 @@ TEST_F(DataProgram, GeneratesKeysThatInfoDescribes) {
   const auto [code, text] = run("info " + path("k.npy"));
   EXPECT_EQ(code, 0);
   EXPECT_THAT(text, HasSubstr("(5000,)"));
-  EXPECT_EQ(run("gen keys --records 10 --count 3 --law sequential").text, "0\n1\n2\n");
+  EXPECT_EQ(run("gen keys --records 10 --count 3 --law sequential").output, "0\n1\n2\n");
 }
 
 TEST_F(DataProgram, GeneratesATraceThatItReads) {
@@ -72,10 +60,10 @@ TEST_F(DataProgram, MistakesEndWith2AndMissingFilesWith3) {
   put("odd", "no known format");
   const auto odd = run("info " + path("odd"));
   EXPECT_EQ(odd.code, 2);
-  EXPECT_THAT(odd.text, HasSubstr("is of no format that is read here"));
+  EXPECT_THAT(odd.output, HasSubstr("is of no format that is read here"));
   const auto law = run("gen keys --law zpif");
   EXPECT_EQ(law.code, 2);
-  EXPECT_THAT(law.text, HasSubstr("did you mean 'zipf'?"));
+  EXPECT_THAT(law.output, HasSubstr("did you mean 'zipf'?"));
   EXPECT_EQ(run("gen keys --law zipfian --exponent 1.5 --count 1").code, 2);
   EXPECT_EQ(run("gen trace").code, 2);
   EXPECT_EQ(run("gen trace --out /nonexistent/t.csv").code, 3);

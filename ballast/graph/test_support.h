@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -12,27 +11,19 @@
 
 #include "ballast/base/file.h"
 #include "ballast/base/random.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/data/datasets.h"
 #include "ballast/graph/graph.h"
 
 namespace ballast::graph::testing {
 
-/// A folder of its own that disappears with the object.
-class Scratch {
+/// A folder of its own, with a short way to put files there.
+class Scratch : public TemporaryFolder {
  public:
-  Scratch() {
-    std::string name = std::filesystem::temp_directory_path() / "ballast-graph-XXXXXX";
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Scratch() { std::filesystem::remove_all(path_); }
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
   std::string put(const std::string& name, std::string_view content) const {
     std::ofstream(file(name), std::ios::binary) << content;
     return file(name);
   }
-
- private:
-  std::string path_;
 };
 
 /// n vertices, m edges at random, loops and duplicates included.

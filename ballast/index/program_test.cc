@@ -2,14 +2,11 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <array>
-#include <cstdio>
-#include <filesystem>
 
 #include "ballast/base/file.h"
 #include "ballast/base/random.h"
+#include "ballast/base/temporary_folder.h"
+#include "ballast/base/testing.h"
 #include "ballast/index/fuzz_feed.h"
 #include "ballast/index/host_map.h"
 #include "ballast/index/operations_file.h"
@@ -22,30 +19,13 @@ using testing::HasSubstr;
 
 class IndexProgram : public testing::Test {
  protected:
-  IndexProgram() {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("ballast-index-" + std::to_string(::getpid()) + "-" +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-  }
-  ~IndexProgram() override { std::filesystem::remove_all(folder_); }
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  struct Result {
-    int code;
-    std::string text;
-  };
-  static Result run(const std::string& words) {
-    std::FILE* pipe = ::popen((BALLAST_BINARY_DIR "/bin/ballast-index " + words + " 2>&1").c_str(), "r");
-    std::string text;
-    std::array<char, 4096> part;
-    while (const std::size_t got = std::fread(part.data(), 1, part.size(), pipe))
-      text.append(part.data(), got);
-    const int status = ::pclose(pipe);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text};
+  std::string path(const std::string& name) const { return folder_.file(name); }
+  static CommandResult run(const std::string& words) {
+    return run_command(BALLAST_BINARY_DIR "/bin/ballast-index " + words);
   }
 
  private:
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_;
 };
 
 std::vector<Operation> random_operations(std::uint64_t seed, std::size_t count) {
@@ -83,13 +63,13 @@ TEST_F(IndexProgram, BadOperationFilesNameTheByte) {
   write_file(path("short"), std::string(30, '\0'));
   const auto odd = run("run " + path("short"));
   EXPECT_EQ(odd.code, 2);
-  EXPECT_THAT(odd.text, HasSubstr("byte 24: the last record has 6 bytes; accepted: records of 24 bytes"));
+  EXPECT_THAT(odd.output, HasSubstr("byte 24: the last record has 6 bytes; accepted: records of 24 bytes"));
   std::string record(24, '\0');
   record[16] = 9;
   write_file(path("type"), record);
   const auto type = run("run " + path("type"));
   EXPECT_EQ(type.code, 2);
-  EXPECT_THAT(type.text, HasSubstr("byte 16: operation type 9; accepted: 0 to 6"));
+  EXPECT_THAT(type.output, HasSubstr("byte 16: operation type 9; accepted: 0 to 6"));
   EXPECT_EQ(run("run " + path("absent")).code, 3);
 }
 
@@ -101,7 +81,7 @@ TEST_F(IndexProgram, ExplainCountsAndRefuses) {
     EXPECT_EQ(run(std::string("explain --keys 5000 --batch 500 --modules 8 --op ") + op).code, 0) << op;
   const auto method = run("explain --method rnage");
   EXPECT_EQ(method.code, 2);
-  EXPECT_THAT(method.text, HasSubstr("did you mean 'range'?"));
+  EXPECT_THAT(method.output, HasSubstr("did you mean 'range'?"));
   EXPECT_EQ(run("explain --chunk 3").code, 2);
   EXPECT_EQ(run("explain --op insert --method jump-push --keys 100 --batch 10").code, 2);
   EXPECT_EQ(run("explain --modules 0").code, 2);

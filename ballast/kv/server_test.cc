@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
 #include <thread>
 
 #ifdef BALLAST_HAVE_HIREDIS
@@ -18,6 +17,8 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/base/temporary_folder.h"
+#include "ballast/base/testing.h"
 
 namespace ballast::kv {
 namespace {
@@ -181,10 +182,9 @@ TEST(Server, ATakenPortIsUnavailable) {
 }
 
 TEST(Server, ACheckpointKeepsTheStore) {
-  char folder[] = "/tmp/ballast-kv-XXXXXX";
-  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const TemporaryFolder folder;
   ServerOptions options;
-  options.checkpoint = folder;
+  options.checkpoint = folder.path();
   {
     Served served(options);
     Client client(served.port());
@@ -196,16 +196,10 @@ TEST(Server, ACheckpointKeepsTheStore) {
     Client client(served.port());
     EXPECT_ASK(client, "MGET a b", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
   }
-  std::filesystem::remove_all(folder);
 }
 
 std::string output_of(const std::string& command) {
-  std::string text;
-  std::FILE* pipe = ::popen((command + " 2>&1 </dev/null").c_str(), "r");
-  char chunk[4096];
-  while (const std::size_t n = std::fread(chunk, 1, sizeof chunk, pipe)) text.append(chunk, n);
-  ::pclose(pipe);
-  return text;
+  return run_command(command).output;
 }
 
 TEST(Server, RedisCliAndBenchmarkDriveIt) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "ballast/base/file.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/cluster/cluster.h"
 #include "ballast/orch/orch.h"
 #include "ballast/orch/serial.h"
@@ -264,10 +265,8 @@ TEST(Mpi, StagesHaveTheCountersOfThreadsToTheByte) {
   if (std::system("mpirun --version >/dev/null 2>&1") != 0)
     GTEST_SKIP() << "mpirun is not installed (openmpi-bin)";
   if (!cluster::built_with_mpi()) GTEST_SKIP() << "built without MPI";
-  char folder[] = "/tmp/ballast-orch-XXXXXX";
-  ASSERT_NE(::mkdtemp(folder), nullptr);
-  const std::string out = std::string(folder) + "/out",
-                    self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const TemporaryFolder folder;
+  const std::string out = folder.file("out"), self = std::filesystem::read_symlink("/proc/self/exe").string();
   const std::string command =
       "env -u BALLAST_LEFT_OUT OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 BALLAST_TEST_OUT=" +
       out + " mpirun --oversubscribe --bind-to none -n 2 " + self +
@@ -277,7 +276,6 @@ TEST(Mpi, StagesHaveTheCountersOfThreadsToTheByte) {
   auto threads = cluster::Cluster::open({.machines = 6});
   threads.run(all_forms);
   EXPECT_EQ(read_file(out), stage_counters(threads));
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

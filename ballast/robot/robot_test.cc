@@ -1,26 +1,16 @@
 // The program as a user runs it.
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
 #include <string>
-#include <utility>
 
 #include "ballast/base/json.h"
+#include "ballast/base/testing.h"
 
 namespace ballast::robot {
 namespace {
 
-std::pair<int, std::string> shell(const std::string& words) {
-  const std::string command =
-      "env -u ROS_DOMAIN_ID " BALLAST_BINARY_DIR "/bin/ballast-robot " + words + " 2>&1";
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  std::string output;
-  std::array<char, 4096> chunk;
-  while (const std::size_t got = std::fread(chunk.data(), 1, chunk.size(), pipe))
-    output.append(chunk.data(), got);
-  const int status = ::pclose(pipe);
-  return {WEXITSTATUS(status), output};
+CommandResult shell(const std::string& words) {
+  return run_command("env -u ROS_DOMAIN_ID " BALLAST_BINARY_DIR "/bin/ballast-robot " + words);
 }
 
 TEST(Program, MeasuresABenchmarkFromOutside) {
@@ -36,14 +26,14 @@ TEST(Program, MeasuresABenchmarkFromOutside) {
 }
 
 TEST(Program, RefusesWithTheNearestWord) {
-  EXPECT_EQ(shell("run a9").first, 2);
+  EXPECT_EQ(shell("run a9").code, 2);
   const auto [code, output] = shell("run a1 --impl fussed");
   EXPECT_EQ(code, 2);
   EXPECT_NE(output.find("fused"), std::string::npos) << output;
-  EXPECT_EQ(shell("run a1 --rates 0").first, 2);
-  EXPECT_EQ(shell("run a1 --rates nan").first, 2);
-  EXPECT_EQ(shell("echo image --domain 5").first, 2);
-  EXPECT_EQ(shell("component-host --graph /no/such.yaml").first, 3);
+  EXPECT_EQ(shell("run a1 --rates 0").code, 2);
+  EXPECT_EQ(shell("run a1 --rates nan").code, 2);
+  EXPECT_EQ(shell("echo image --domain 5").code, 2);
+  EXPECT_EQ(shell("component-host --graph /no/such.yaml").code, 3);
 }
 
 TEST(Program, NamesATopicThatNobodyPublishes) {

@@ -2,13 +2,13 @@
 // went on; and a tuned model is what llama.cpp then reads.
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/llama/context.h"
 #include "ballast/llama/test_model.h"
 #include "ballast/model/state.h"
@@ -19,21 +19,6 @@ namespace ballast::tune {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Folder {
- public:
-  Folder()
-      : path_(fs::temp_directory_path() /
-              ("ballast-tune-" + std::to_string(getpid()) + "-" + std::to_string(++count_))) {
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  std::string path(const std::string& name) const { return path_ / name; }
-
- private:
-  static inline int count_ = 0;
-  fs::path path_;
-};
 
 Workload tiny_workload() {
   return load_workload(
@@ -64,14 +49,14 @@ std::uint64_t train(const Workload& workload, MethodOptions options) {
 TEST(Resume, GoesOnBitForBit) {
   const Workload workload = tiny_workload();
   for (const char* method : {"native", "zero", "lora", "galore", "lsp"}) {
-    const Folder folder;
+    const TemporaryFolder folder;
     const std::uint64_t whole = train(workload, options_of(method));
     MethodOptions half = options_of(method);
-    half.checkpoint = folder.path("out");
+    half.checkpoint = folder.file("out");
     half.steps = 6;
     half.save_every = 2;
     train(workload, half);
-    EXPECT_EQ(find_checkpoint(folder.path("out")).step, 6);
+    EXPECT_EQ(find_checkpoint(folder.file("out")).step, 6);
     half.steps = 10;
     half.resume = true;
     EXPECT_EQ(train(workload, half), whole) << method;
@@ -80,16 +65,16 @@ TEST(Resume, GoesOnBitForBit) {
 
 TEST(Resume, NamesWhatDiffersAndIgnoresUnfinishedWork) {
   const Workload workload = tiny_workload();
-  const Folder folder;
+  const TemporaryFolder folder;
   MethodOptions options = options_of("lsp");
   options.steps = 2;
-  options.checkpoint = folder.path("out");
-  EXPECT_THROW(find_checkpoint(folder.path("out")), Unavailable);
+  options.checkpoint = folder.file("out");
+  EXPECT_THROW(find_checkpoint(folder.file("out")), Unavailable);
   train(workload, options);
-  fs::create_directories(folder.path("out") +
+  fs::create_directories(folder.file("out") +
                          "/step-00000099.unfinished");  // a run that was killed while saving
-  EXPECT_EQ(find_checkpoint(folder.path("out")).step, 2);
-  EXPECT_FALSE(fs::exists(folder.path("out") + "/step-00000099.unfinished"));
+  EXPECT_EQ(find_checkpoint(folder.file("out")).step, 2);
+  EXPECT_FALSE(fs::exists(folder.file("out") + "/step-00000099.unfinished"));
   options.resume = true;
   options.lsp.r = 5;
   try {
@@ -103,12 +88,12 @@ TEST(Resume, NamesWhatDiffersAndIgnoresUnfinishedWork) {
 // Oracle 10: the exported GGUF's loss in llama.cpp is that of our model.
 TEST(Export, LlamaCppReadsTheTunedModel) {
   BALLAST_NEEDS_SHIPPED_MODEL();
-  const Folder folder;
+  const TemporaryFolder folder;
   const Workload workload =
       load_workload({.model = "smollm2", .keep_blocks = 2, .rows = 1, .window = 48, .calibration = 1});
   MethodOptions options{.method = "native-inbwd", .rate = 1e-3, .steps = 3, .evaluate_windows = 1};
   const model::TokenBatch held = workload.corpus->validation(1, 1).front();
-  const std::string file = folder.path("tuned.gguf");
+  const std::string file = folder.file("tuned.gguf");
   double ours = 0;
   run_method(workload, raw_limits(), options, {.finished = [&](model::Decoder& decoder) {
                ours = forward_only(decoder, held).mean();

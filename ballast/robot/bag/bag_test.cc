@@ -34,7 +34,7 @@ struct Kind {
 class Every : public ::testing::TestWithParam<Kind> {};
 
 TEST_P(Every, RoundTrip) {
-  const robot::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::string path = folder.path() + "/bag";
   auto writer =
       create(path, storage_from_string(GetParam().storage), compression_from_string(GetParam().compression));
@@ -131,7 +131,7 @@ TEST(Mcap, ReadsEveryConformanceFile) {
 }
 
 TEST(Mcap, DamageIsNamedAndSurvivedWhenAsked) {
-  const robot::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::string path = folder.path() + "/bag";
   auto writer = create(path, Storage::mcap, Compression::none);
   const auto scan = writer->add_topic({.name = "/scan", .type = "sensor_msgs/msg/LaserScan"});
@@ -165,7 +165,7 @@ TEST(Mcap, DamageIsNamedAndSurvivedWhenAsked) {
 }
 
 TEST(Bag, SaysWhatIsWrong) {
-  const robot::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto file = [&](const std::string& name, const std::string& text) {
     std::ofstream(folder.path() + "/" + name) << text;
     return folder.path() + "/" + name;

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include <filesystem>
-
 #include "ballast/base/errors.h"
 
 namespace ballast::robot {
@@ -36,17 +34,6 @@ std::vector<Stream> synthetic_streams(std::size_t bytes) {
   image.step = image.width;
   image.data.assign(bytes, 7);
   return {{.topic = image_topic("/in"), .messages = {ros::serialize(image)}}};
-}
-
-TemporaryFolder::TemporaryFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "ballast-robot-XXXXXX").string();
-  if (!::mkdtemp(pattern.data())) throw Unavailable::from_errno(pattern, "cannot be made");
-  path_ = pattern;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
 }
 
 }  // namespace ballast::robot

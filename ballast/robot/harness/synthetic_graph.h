@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "ballast/base/temporary_folder.h"
 #include "ballast/robot/harness/black_box.h"
 
 namespace ballast::robot {
@@ -12,17 +13,5 @@ namespace ballast::robot {
 GraphSpec synthetic_graph(const Json& params);
 /// One small image message of so many bytes of data.
 std::vector<Stream> synthetic_streams(std::size_t bytes);
-
-/// A unique folder below the temporary one, removed with the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 }  // namespace ballast::robot

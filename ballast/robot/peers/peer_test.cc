@@ -4,12 +4,11 @@
 
 #include <unistd.h>
 
-#include <array>
-#include <cstdio>
 #include <map>
 #include <sstream>
 
 #include "ballast/base/file.h"
+#include "ballast/base/testing.h"
 #include "ballast/robot/bag/bag.h"
 #include "ballast/robot/harness/sut.h"
 #include "ballast/robot/harness/synthetic_graph.h"
@@ -24,15 +23,8 @@ std::string python() {
   return cache_folder() + "/venv/bin/python";
 }
 
-std::pair<int, std::string> run_peer(const std::string& words) {
-  const std::string command = python() + " " BALLAST_SOURCE_DIR "/ballast/robot/peers/" + words + " 2>&1";
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  std::string output;
-  std::array<char, 4096> chunk;
-  while (const std::size_t got = std::fread(chunk.data(), 1, chunk.size(), pipe))
-    output.append(chunk.data(), got);
-  const int status = ::pclose(pipe);
-  return {WEXITSTATUS(status), output};
+CommandResult run_peer(const std::string& words) {
+  return run_command(python() + " " BALLAST_SOURCE_DIR "/ballast/robot/peers/" + words);
 }
 
 bool has_module(const std::string& name) {
@@ -148,7 +140,7 @@ TEST(Peers, BagsOfRosbagsAreReadAndOursReadByIt) {
       ASSERT_EQ(code, 0) << output;
       const auto read = our_reading(path);
       EXPECT_EQ(read.size(), 40u);
-      EXPECT_EQ(read, their_reading(run_peer("bag_peer.py read rosbags " + path).second)) << path;
+      EXPECT_EQ(read, their_reading(run_peer("bag_peer.py read rosbags " + path).output)) << path;
     }
   }
   const auto source = bag::open(folder.path() + "/theirs-mcap9");
@@ -166,7 +158,7 @@ TEST(Peers, BagsOfRosbagsAreReadAndOursReadByIt) {
     EXPECT_EQ(their_reading(output), our_reading(path)) << path;
     if (storage == "mcap") {
       const auto file = path + "/ours-" + storage + "-" + compression + "_0.mcap";
-      EXPECT_EQ(their_reading(run_peer("bag_peer.py read mcap " + file).second), our_reading(path)) << path;
+      EXPECT_EQ(their_reading(run_peer("bag_peer.py read mcap " + file).output), our_reading(path)) << path;
     }
   }
 }

@@ -3,7 +3,6 @@
 
 #include <unistd.h>
 
-#include <filesystem>
 #include <optional>
 #include <thread>
 
@@ -103,7 +102,7 @@ TEST(Points, AreRecordedByThreadAndSurviveTheTextForm) {
   ASSERT_EQ(chain.complete.size(), 2u);
   EXPECT_EQ(chain.reordered, 0u);
   EXPECT_TRUE((chain.complete[0].key == 1'000'000'001) != (chain.complete[1].key == 1'000'000'001));
-  const robot::TemporaryFolder folder;
+  const TemporaryFolder folder;
   write_file(folder.path() + "/trace.txt", to_text(trace));
   const auto again = read_text_trace(folder.path() + "/trace.txt");
   ASSERT_EQ(again.events.size(), trace.events.size());
@@ -118,7 +117,7 @@ TEST(Points, AreRecordedByThreadAndSurviveTheTextForm) {
 TEST(Lttng, RecordsWhatWasEmittedAndIsReadBack) {
   if (!has_lttng()) GTEST_SKIP() << "built without LTTng-UST";
   if (const auto problem = lttng_problem(); !problem.empty()) GTEST_SKIP() << problem;
-  const robot::TemporaryFolder folder;
+  const TemporaryFolder folder;
   std::optional<LttngSession> session;
   try {
     session.emplace(folder.path() + "/ctf");
