@@ -70,9 +70,7 @@ std::vector<SlotId> FedDrift::begin_step(const StepInfo& info) {
   }
   active_.clear();
   for (SlotId slot = 0; slot < next_slot_; ++slot) {
-    const bool held =
-        std::any_of(marked_.begin(), marked_.end(), [&](const auto& m) { return m.second.first == slot; });
-    if (!held && assignment_.used_before(slot, step_)) active_.push_back(slot);
+    if (!held_in_isolation(slot) && assignment_.used_before(slot, step_)) active_.push_back(slot);
   }
   BALLAST_CHECK(!active_.empty());
   return active_;
@@ -80,7 +78,8 @@ std::vector<SlotId> FedDrift::begin_step(const StepInfo& info) {
 
 void FedDrift::on_scores(const ScoreTable& scores) {
   if (step_ == 0) return;
-  std::optional<SlotId> shared;  // Eager: the one new model of this step
+  const std::vector<SlotId> scored = active_;  // allocate() may evict some of these on the way
+  std::optional<SlotId> shared;                // Eager: the one new model of this step
   for (ClientId c = 0; c < assignment_.clients(); ++c) {
     if (const auto mark = marked_.find(c); mark != marked_.end()) {
       assignment_.assign(c, step_, mark->second.first);
@@ -92,30 +91,36 @@ void FedDrift::on_scores(const ScoreTable& scores) {
       assignment_.assign(c, step_, last >= 0 ? last : active_[0]);
       continue;
     }
-    std::size_t best = 0;
-    for (std::size_t k = 1; k < row.size(); ++k) {
-      if (score_of(row[k]) < score_of(row[best])) best = k;
+    std::size_t best = row.size();
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      const bool there = std::find(active_.begin(), active_.end(), scored[k]) != active_.end();
+      if (there && (best == row.size() || score_of(row[k]) < score_of(row[best]))) best = k;
     }
+    BALLAST_CHECK(best < row.size());  // the best model of a client that drifted is never evicted
     auto& before = baseline_[static_cast<std::size_t>(c)];
     const double score = score_of(row[best]);
     const bool drifted = before && score > before->score + threshold(*before, row[best]);
     before = Baseline{score, variance_of_mean(row[best])};
     if (!drifted) {
-      assignment_.assign(c, step_, active_[best]);
+      assignment_.assign(c, step_, scored[best]);
       continue;
     }
-    events_.push_back({step_, "drift", c, active_[best]});
-    if (!eager_) {
-      open_slot(c, active_[best]);
+    events_.push_back({step_, "drift", c, scored[best]});
+    if (eager_ && shared) {
+      assignment_.assign(c, step_, *shared);
       continue;
     }
-    if (!shared) {
-      shared = allocate();
-      if (shared) ops_.push_back({.kind = ModelOp::Kind::copy, .slot = *shared, .sources = {active_[best]}});
+    const auto slot = open_slot(c, scored[best]);
+    if (eager_) {
+      shared = slot;
+    } else if (slot) {
+      marked_[c] = {*slot, step_ + options_.isolation_steps};
     }
-    assignment_.assign(c, step_, shared.value_or(active_[best]));
-    if (!shared) events_.push_back({step_, "pool_exhausted", c, active_[best]});
   }
+}
+
+bool FedDrift::held_in_isolation(SlotId slot) const {
+  return std::any_of(marked_.begin(), marked_.end(), [&](const auto& m) { return m.second.first == slot; });
 }
 
 // First a slot that was never used, else the least recently used one that is idle in this step.
@@ -124,10 +129,8 @@ std::optional<SlotId> FedDrift::allocate() {
   std::optional<SlotId> oldest;
   int oldest_use = step_;
   for (SlotId slot = 0; slot < next_slot_; ++slot) {
-    const bool held =
-        std::any_of(marked_.begin(), marked_.end(), [&](const auto& m) { return m.second.first == slot; });
     const int use = assignment_.last_use(slot);
-    if (!held && use < oldest_use) {
+    if (!held_in_isolation(slot) && use < oldest_use) {
       oldest = slot;
       oldest_use = use;
     }
@@ -140,25 +143,21 @@ std::optional<SlotId> FedDrift::allocate() {
   return oldest;
 }
 
-void FedDrift::open_slot(ClientId client, SlotId best) {
-  // The best model must not be the one that is evicted to make room.
-  const auto slot = next_slot_ < options_.max_models || assignment_.last_use(best) < 0 ? allocate() : [&] {
-    assignment_.assign(client, step_, best);
-    return allocate();
-  }();
+std::optional<SlotId> FedDrift::open_slot(ClientId client, SlotId best) {
+  assignment_.assign(client, step_, best);  // in use now, so it is not the one that is evicted to make room
+  const auto slot = allocate();
   if (!slot) {
-    assignment_.assign(client, step_, best);
     events_.push_back({step_, "pool_exhausted", client, best});
-    return;
+    return slot;
   }
   ModelOp op{.kind = ModelOp::Kind::fresh, .slot = *slot};
-  if (options_.warm_start) {
+  if (eager_ || options_.warm_start) {
     op.kind = ModelOp::Kind::copy;
     op.sources = {best};
   }
   ops_.push_back(std::move(op));
   assignment_.assign(client, step_, *slot);
-  marked_[client] = {*slot, step_ + options_.isolation_steps};
+  return slot;
 }
 
 // FedDrift-C: of the isolated models one stays, drawn uniformly; the others lose slot and data.

@@ -51,7 +51,9 @@ class FedDrift : public Strategy {
   double variance_of_mean(const ScoreStat& stat) const;
   double threshold(const Baseline& before, const ScoreStat& now) const;
   std::optional<SlotId> allocate();
-  void open_slot(ClientId client, SlotId best);
+  /// A new model for a drifted client; nullopt (and the client stays on `best`) when the pool is full.
+  std::optional<SlotId> open_slot(ClientId client, SlotId best);
+  bool held_in_isolation(SlotId slot) const;
   void thin_isolated();
 
   FedDriftOptions options_;
@@ -59,7 +61,6 @@ class FedDrift : public Strategy {
   int step_ = 0;
   Assignment assignment_;
   std::vector<SlotId> active_;
-  std::vector<SlotId> ever_used_;
   std::map<ClientId, std::pair<SlotId, int>> marked_;  // client -> (slot, release step)
   std::vector<std::optional<Baseline>> baseline_;
   std::vector<std::vector<std::uint64_t>> samples_;  // [step][client]

@@ -112,6 +112,34 @@ TEST(FedDrift, MergesWhatTurnsOutToBeOneConcept) {
   EXPECT_EQ(strategy->serving_slot(2), 1);
 }
 
+// With three slots in all, a drift evicts the idle one in the middle of a step: clients that come after it
+// must still get the model that their scores name, and never the evicted one.
+TEST(FedDrift, EvictionInAStepLeavesOtherClientsTheirModels) {
+  StrategySpec spec{.name = "feddrift", .drift = {}};
+  spec.drift.max_models = 3;
+  const auto strategy = make_strategy(spec, ConceptPattern::stationary(4, 4));
+  const auto step = [&](int number, const ScoreTable& scores) {
+    strategy->begin_step({number, {100, 100, 100, 100}});
+    strategy->on_scores(scores);
+  };
+  const auto row = [](double a, double b, double c) {
+    return std::vector<ScoreStat>{stat(a), stat(b), stat(c)};
+  };
+  step(0, {});
+  strategy->on_trained_scores({{stat(0.05)}, {stat(0.05)}, {stat(0.05)}, {stat(0.05)}});
+  step(1, {{stat(0.9)}, {stat(0.9)}, {stat(0.05)}, {stat(0.05)}});
+  ASSERT_EQ(strategy->serving_slot(0), 1);
+  ASSERT_EQ(strategy->serving_slot(1), 2);
+  for (int settled : {2, 3}) {  // baselines come down, and slot 0 falls idle
+    step(settled, {row(0.9, 0.05, 0.9), row(0.9, 0.9, 0.05), row(0.9, 0.05, 0.9), row(0.9, 0.05, 0.9)});
+  }
+  step(4, {row(0.9, 0.7, 0.8), row(0.9, 0.05, 0.9), row(0.9, 0.9, 0.05), row(0.02, 0.05, 0.9)});
+  EXPECT_EQ(strategy->serving_slot(0), 0);  // the evicted slot, opened anew
+  EXPECT_EQ(strategy->serving_slot(1), 1);
+  EXPECT_EQ(strategy->serving_slot(2), 2);
+  EXPECT_EQ(strategy->serving_slot(3), 1);
+}
+
 TEST(Strategies, UnknownNamesAndOptionsAreRefused) {
   const auto pattern = ConceptPattern::stationary(2, 2);
   EXPECT_THROW(make_strategy({.name = "feddrif", .drift = {}}, pattern), InvalidInput);

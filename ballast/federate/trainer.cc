@@ -149,7 +149,6 @@ Trainer::Trainer(const MlpShape& shape) : shape_(shape) {
   d_hidden_.resize(h * kLanes);
   logits_.resize(c * kLanes);
   d_logits_.resize(c * kLanes);
-  losses_.resize(kLanes);
   gradient_.resize(shape.size());
 }
 

@@ -98,7 +98,6 @@ class Trainer {
   static constexpr std::size_t kLanes = 64;
   MlpShape shape_;
   std::vector<float> x_, hidden_, logits_, d_logits_, d_hidden_, gradient_;
-  std::vector<float> losses_;
 };
 
 }  // namespace ballast::federate
