@@ -11,9 +11,8 @@
 namespace ballast::codesign {
 namespace {
 
-struct Options {
-  std::string model, hardware = "xr22-x4";
-  std::vector<std::string> input_shapes, settings;
+struct Options : NetworkOptions {
+  std::vector<std::string> settings;
   bool layers = false, no_fusion = false;
 };
 
@@ -102,18 +101,22 @@ void estimate(const Options& options, const cli::Common& common) {
 
 }  // namespace
 
+void add_network_options(cli::Verb& verb, NetworkOptions& options) {
+  verb->add_option("model", options.model,
+                   "an .onnx file, ppocr-rec|det|cls, mobilenet_v2, or alphanet-a0..a6")
+      ->required();
+  verb->add_option("--hw", options.hardware, "a preset or a .yaml file")->capture_default_str();
+  verb->add_option("--input-shape", options.input_shapes,
+                   "NAME:1x3x224x224, where the file leaves dimensions open");
+}
+
 void add_estimate(cli::Program& program) {
   auto options = std::make_shared<Options>();
   auto verb = program.verb(
       "estimate", "what a network costs on a device, operator by operator",
       {"ballast codesign estimate ppocr-cls --hw xr22-x4 --layers",
        "ballast codesign estimate model.onnx --input-shape x:1x3x224x224 --hw mine.yaml --json"});
-  verb->add_option("model", options->model,
-                   "an .onnx file, ppocr-rec|det|cls, mobilenet_v2, or alphanet-a0..a6")
-      ->required();
-  verb->add_option("--hw", options->hardware, "a preset or a .yaml file")->capture_default_str();
-  verb->add_option("--input-shape", options->input_shapes,
-                   "NAME:1x3x224x224, where the file leaves dimensions open");
+  add_network_options(verb, *options);
   verb->add_option("--set", options->settings, "change one value of the device: cim.count=8");
   verb->add_flag("--layers", options->layers, "list every operator");
   verb->add_flag("--no-fusion", options->no_fusion, "cost the operators as they stand in the file");

@@ -9,9 +9,9 @@
 namespace ballast::codesign {
 namespace {
 
-struct Options {
-  std::string model, hardware = "xr22-x4", objective = "latency", set;
-  std::vector<std::string> input_shapes, methods{"npu", "cim", "rule", "cut", "cut+split"};
+struct Options : NetworkOptions {
+  std::string objective = "latency", set;
+  std::vector<std::string> methods{"npu", "cim", "rule", "cut", "cut+split"};
 };
 
 Objective objective_from(const std::string& word) {
@@ -144,12 +144,7 @@ void add_map(cli::Program& program) {
   auto verb = program.verb("map", "place a network's operators on NPU and macros: methods side by side",
                            {"ballast codesign map mobilenet_v2 --hw xr22-x8",
                             "ballast codesign map ppocr-rec --objective energy --json"});
-  verb->add_option("model", options->model,
-                   "an .onnx file, ppocr-rec|det|cls, mobilenet_v2, or alphanet-a0..a6")
-      ->required();
-  verb->add_option("--hw", options->hardware, "a preset or a .yaml file")->capture_default_str();
-  verb->add_option("--input-shape", options->input_shapes,
-                   "NAME:1x3x224x224, where the file leaves dimensions open");
+  add_network_options(verb, *options);
   verb->add_option("--objective", options->objective, "latency or energy")->capture_default_str();
   verb->add_option("--method", options->methods, "npu, cim, rule, cut, cut+split, brute")->delimiter(',');
   verb.run([options](const cli::Common& common) { map_model(*options, common); });
@@ -161,12 +156,7 @@ void add_sweep(cli::Program& program) {
       program.verb("sweep", "how latency and energy change with one value of the device",
                    {"ballast codesign sweep mobilenet_v2 --hw xr22-x4 --set cim.count=0,1,2,4,8,16",
                     "ballast codesign sweep ppocr-rec --set npu.macs=64,128,256 --report sweep.html"});
-  verb->add_option("model", options->model,
-                   "an .onnx file, ppocr-rec|det|cls, mobilenet_v2, or alphanet-a0..a6")
-      ->required();
-  verb->add_option("--hw", options->hardware, "a preset or a .yaml file")->capture_default_str();
-  verb->add_option("--input-shape", options->input_shapes,
-                   "NAME:1x3x224x224, where the file leaves dimensions open");
+  add_network_options(verb, *options);
   verb->add_option("--objective", options->objective, "latency or energy")->capture_default_str();
   verb->add_option("--set", options->set, "PATH=VALUE,VALUE,...")->required();
   verb.run([options](const cli::Common& common) { sweep(*options, common); });

@@ -5,6 +5,13 @@
 
 namespace ballast::codesign {
 
+/// The options of a verb that takes a network and a device.
+struct NetworkOptions {
+  std::string model, hardware = "xr22-x4";
+  std::vector<std::string> input_shapes;
+};
+void add_network_options(cli::Verb& verb, NetworkOptions& options);
+
 void add_estimate(cli::Program& program);
 void add_map(cli::Program& program);
 void add_sweep(cli::Program& program);

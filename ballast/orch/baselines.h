@@ -34,6 +34,21 @@ void run_push(Stage<C, S>& stage) {
   stage.close_directly();
 }
 
+/// Sends the requests (one key a record) and puts the item of each into `items`, for its sender, in the same
+/// order.
+template <typename C, typename S>
+void answer_requests(Stage<C, S>& stage, BundleOutbox<1>& requests, BundleOutbox<1>& items) {
+  stage.counters.header_bytes += requests.header_bytes();
+  const cluster::Inbox in = requests.exchange();
+  read_bundles<1>(in, [&](int source, std::size_t, Reader& reader) {
+    Buffer& buffer = items.record(source, 0);
+    const std::size_t before = buffer.size();
+    ItemWire<C>::put(buffer, stage.store.find(Wire<typename C::Key>::get(reader)));
+    if (!stage.is_me(source)) stage.counters.item_bytes += buffer.size() - before;
+  });
+  stage.counters.header_bytes += items.header_bytes();
+}
+
 template <typename C, typename S>
 void run_pull(Stage<C, S>& stage, bool dedup) {
   using Key = typename C::Key;
@@ -75,18 +90,8 @@ void run_pull(Stage<C, S>& stage, bool dedup) {
     ++stage.counters.groups;
     stage.counters.request_bytes += buffer.size() - before;
   }
-  stage.counters.header_bytes += requests.header_bytes();
   BundleOutbox<1> items(me);
-  {
-    const cluster::Inbox in = requests.exchange();
-    read_bundles<1>(in, [&](int source, std::size_t, Reader& reader) {
-      Buffer& buffer = items.record(source, 0);
-      const std::size_t before = buffer.size();
-      ItemWire<C>::put(buffer, stage.store.find(Wire<Key>::get(reader)));
-      if (!stage.is_me(source)) stage.counters.item_bytes += buffer.size() - before;
-    });
-  }
-  stage.counters.header_bytes += items.header_bytes();
+  answer_requests(stage, requests, items);
   const cluster::Inbox in = items.exchange();
   std::vector<std::size_t> answered(asked.size(), 0);
   read_bundles<1>(in, [&](int source, std::size_t, Reader& reader) {
@@ -135,18 +140,8 @@ void run_reference(Stage<C, S>& stage) {
     Wire<Key>::put(buffer, key);
     if (!stage.is_me(owner)) stage.counters.request_bytes += buffer.size() - before;
   }
-  stage.counters.header_bytes += requests.header_bytes();
   BundleOutbox<1> items(me);
-  {
-    const cluster::Inbox in = requests.exchange();
-    read_bundles<1>(in, [&](int source, std::size_t, Reader& reader) {
-      Buffer& buffer = items.record(source, 0);
-      const std::size_t before = buffer.size();
-      ItemWire<C>::put(buffer, stage.store.find(Wire<Key>::get(reader)));
-      if (!stage.is_me(source)) stage.counters.item_bytes += buffer.size() - before;
-    });
-  }
-  stage.counters.header_bytes += items.header_bytes();
+  answer_requests(stage, requests, items);
   absl::flat_hash_map<Key, std::optional<typename C::Item>, KeyHash<Key>> there;
   {
     const cluster::Inbox in = items.exchange();

@@ -9,20 +9,11 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/llama/weights.h"
+#include "ballast/serve/test_profile.h"
 #include "ballast/serve/text_assembler.h"
 
 namespace ballast::serve {
 namespace {
-
-// A profile of a machine slow enough that no test depends on the speed of the real one.
-PerfModel generous() {
-  PerfModel perf;
-  perf.name = "test";
-  perf.origin = "measured";
-  perf.lines = {{2, 0.5}, {2, 0.5}};
-  perf.kv_tokens = 4096;
-  return perf;
-}
 
 // Collects the events of one request.
 class Collector {

@@ -17,6 +17,7 @@
 #include "ballast/base/random.h"
 #include "ballast/llama/weights.h"
 #include "ballast/serve/http/http_server.h"
+#include "ballast/serve/test_profile.h"
 
 namespace ballast::serve {
 namespace {
@@ -108,15 +109,6 @@ std::string post(const std::string& path, const std::string& body, const std::st
 }
 std::string get(const std::string& path, const std::string& headers = {}) {
   return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n";
-}
-
-PerfModel generous() {
-  PerfModel perf;
-  perf.name = "test";
-  perf.origin = "measured";
-  perf.lines = {{2, 0.5}, {2, 0.5}};
-  perf.kv_tokens = 4096;
-  return perf;
 }
 
 // A server on a free port in this process.
