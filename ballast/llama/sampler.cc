@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "ballast/base/errors.h"
 
@@ -55,9 +56,9 @@ Sampler::Sampler(const Model& model, const SamplerSettings& settings) : settings
   if (!bias.empty())
     add(llama_sampler_init_logit_bias(model.vocabulary(), static_cast<int>(bias.size()), bias.data()));
   if (!settings.grammar.empty()) {
-    llama_sampler* grammar = llama_sampler_init_grammar(model.vocab(), settings.grammar.c_str(), "root");
-    if (grammar == nullptr) throw InvalidInput("the grammar cannot be parsed as GBNF with a rule 'root'");
-    add(grammar);
+    if (settings.ignore_end) throw InvalidInput("a grammar ends its text, so the end cannot be ignored");
+    grammar_.reset(llama_sampler_init_grammar(model.vocab(), settings.grammar.c_str(), "root"));
+    if (!grammar_) throw InvalidInput("the grammar cannot be parsed as GBNF with a rule 'root'");
   }
   if (has_penalties(settings))
     add(llama_sampler_init_penalties(
@@ -76,6 +77,7 @@ Sampler::Sampler(const Model& model, const SamplerSettings& settings) : settings
 
 Sampler::Sampler(const Sampler& other)
     : settings_(other.settings_),
+      grammar_(other.grammar_ ? llama_sampler_clone(other.grammar_.get()) : nullptr),
       chain_(llama_sampler_clone(other.chain_.get())),
       draw_(llama_sampler_clone(other.draw_.get())) {}
 
@@ -92,6 +94,7 @@ std::vector<llama_token_data> candidates_of(std::span<const float> logits) {
 std::vector<TokenProbability> Sampler::distribution(std::span<const float> logits) {
   auto candidates = candidates_of(logits);
   llama_token_data_array array{candidates.data(), candidates.size(), -1, false};
+  if (grammar_) llama_sampler_apply(grammar_.get(), &array);
   llama_sampler_apply(chain_.get(), &array);
   std::vector<TokenProbability> result(array.size);
   const auto highest = std::max_element(array.data, array.data + array.size,
@@ -110,13 +113,30 @@ std::vector<TokenProbability> Sampler::distribution(std::span<const float> logit
   return result;
 }
 
-Token Sampler::sample(std::span<const float> logits) {
+Token Sampler::draw(std::span<const float> logits, bool with_grammar) {
   auto candidates = candidates_of(logits);
   llama_token_data_array array{candidates.data(), candidates.size(), -1, false};
+  if (with_grammar) llama_sampler_apply(grammar_.get(), &array);
   llama_sampler_apply(chain_.get(), &array);
   llama_sampler_apply(draw_.get(), &array);
   BALLAST_CHECK(array.selected >= 0, "the sampler chain selected no token");
-  const Token token = array.data[array.selected].id;
+  return array.data[array.selected].id;
+}
+
+bool Sampler::allowed(Token token) {
+  llama_token_data one{token, 1, 0};
+  llama_token_data_array array{&one, 1, -1, false};
+  llama_sampler_apply(grammar_.get(), &array);
+  return !std::isinf(one.logit);
+}
+
+// The grammar costs milliseconds over a whole vocabulary and nothing on one token. So a token is drawn
+// without it first; if it is not allowed, another is drawn with it. Both ways together give p(t) + (1 - P)
+// p(t) / P = p(t) / P for an allowed t, P the probability of all allowed tokens: the same law as drawing with
+// the grammar at once.
+Token Sampler::sample(std::span<const float> logits) {
+  Token token = draw(logits, false);
+  if (grammar_ && !allowed(token)) token = draw(logits, true);
   accept(token);
   return token;
 }
@@ -127,7 +147,32 @@ Token Sampler::sample(const Context& context, int index) {
 }
 
 void Sampler::accept(Token token) {
+  if (grammar_) {
+    if (!allowed(token)) throw InvalidInput(fmt::format("the grammar does not allow token {} here", token));
+    llama_sampler_accept(grammar_.get(), token);
+  }
   llama_sampler_accept(chain_.get(), token);
+}
+
+TokenLogprob logprob_of(std::span<const float> logits, Token token, int most) {
+  const float highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - highest));
+  const double shift = highest + std::log(sum);
+  TokenLogprob result;
+  result.token = token;
+  result.logprob = logits[static_cast<std::size_t>(token)] - shift;
+  std::vector<Token> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto count = std::min(static_cast<std::size_t>(std::max(0, most)), order.size());
+  std::partial_sort(
+      order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), [&](Token a, Token b) {
+        const float x = logits[static_cast<std::size_t>(a)], y = logits[static_cast<std::size_t>(b)];
+        return x != y ? x > y : a < b;
+      });
+  for (std::size_t i = 0; i < count; ++i)
+    result.top.emplace_back(order[i], logits[static_cast<std::size_t>(order[i])] - shift);
+  return result;
 }
 
 }  // namespace ballast::llama

@@ -52,16 +52,30 @@ class Sampler {
   /// What sample() would draw from, most probable first, after all steps of the chain; accepts nothing.
   std::vector<TokenProbability> distribution(std::span<const float> logits);
   Token sample(std::span<const float> logits);
-  /// Tells the chain of a token that was chosen elsewhere (a prompt token, a verified draft).
+  /// Tells the chain of a token that was chosen elsewhere (a prompt token, a verified draft). Throws
+  /// InvalidInput when the grammar does not allow it here.
   void accept(Token token);
 
  private:
   struct Free {
     void operator()(llama_sampler* chain) const;
   };
+  Token draw(std::span<const float> logits, bool with_grammar);
+  bool allowed(Token token);
+
   SamplerSettings settings_;
-  std::unique_ptr<llama_sampler, Free> chain_;  ///< all steps that shape the distribution
-  std::unique_ptr<llama_sampler, Free> draw_;   ///< the draw itself: greedy or by seed
+  std::unique_ptr<llama_sampler, Free> grammar_;  ///< null without one
+  std::unique_ptr<llama_sampler, Free> chain_;    ///< all other steps that shape the distribution
+  std::unique_ptr<llama_sampler, Free> draw_;     ///< the draw itself: greedy or by seed
 };
+
+/// A token with the logarithm of its probability under the model itself (temperature 1, no other step).
+struct TokenLogprob {
+  Token token = 0;
+  double logprob = 0;
+  std::vector<std::pair<Token, double>> top;  ///< the most probable tokens, best first
+};
+/// `most` alternatives at most; one pass over the logits.
+TokenLogprob logprob_of(std::span<const float> logits, Token token, int most);
 
 }  // namespace ballast::llama
