@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "ballast/base/random.h"
+#include "ballast/index/baseline/range_partition.h"
 #include "ballast/index/batcher.h"
 #include "ballast/index/fuzz_feed.h"
 #include "ballast/index/host_map.h"
@@ -92,7 +93,8 @@ TEST(Machine, RefusesWhatIsNoMachine) {
   EXPECT_THROW(PimTree(machine, {.levels = 4}), InvalidInput);
 }
 
-TEST(Machine, FullMemoryIsNamed) {
+// A bulk load that does not fit leaves an empty tree that works.
+TEST(Space, BulkLoadThatDoesNotFitLeavesTheTreeEmpty) {
   pim::Machine machine({.modules = 2, .memory = Bytes::kib(64)});
   PimTree tree(machine, {.chunk = 4});
   try {
@@ -101,10 +103,85 @@ TEST(Machine, FullMemoryIsNamed) {
   } catch (const pim::ModuleFull& error) {
     EXPECT_THAT(error.what(), testing::HasSubstr("64 KiB"));
   }
+  EXPECT_EQ(tree.size(), 0u);
+  EXPECT_EQ(tree.verify(), "");
+  const auto few = uniform_entries(100, 2);
+  tree.bulk_load(few);
+  EXPECT_EQ(tree.get(std::vector<Key>{few[7].key})[0], few[7].value);
+  EXPECT_EQ(tree.verify(), "");
+}
+
+// Batches until the memory is full, of all shapes: one that is refused changes nothing, one that is accepted
+// never meets a full module; deletes make room again; and what is refused was indeed nearly full.
+TEST(Space, ARefusedBatchChangesNothing) {
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Random random(seed, 4);
+    pim::Machine machine({.modules = 4, .memory = Bytes::kib(128)});
+    PimTree tree(machine, {.chunk = 4, .levels = seed % 2 == 0 ? 3u : 2u, .seed = seed});
+    Oracle oracle;
+    int refused = 0, deletes = 0, refused_deletes = 0;
+    std::uint64_t most = 0;
+    for (int step = 0; step < 120; ++step) {
+      std::vector<Entry> entries;
+      const Key from = random();
+      const std::size_t size = 1 + random.below(step % 7 == 0 ? 400 : 60);
+      for (std::size_t i = 0; i < size; ++i)
+        entries.push_back({seed % 3 == 0 ? from + i : random(), random()});
+      if (step % 5 == 0 && oracle.size() > 0) entries.push_back({oracle.map().begin()->first, random()});
+      try {
+        const InsertReport report = tree.insert(entries);
+        EXPECT_EQ(report, oracle.insert(entries));
+      } catch (const pim::ModuleFull&) {
+        ++refused;
+        most = std::max(most, oracle.size());
+        std::vector<Key> keys, gone;
+        for (const auto& [key, value] : entries) keys.push_back(key);
+        ASSERT_EQ(tree.get(keys), oracle.get(keys));
+        for (const auto& [key, value] : oracle.map())
+          if (random.below(3) == 0) gone.push_back(key);
+        // Deletes have a reserve of their own; one that joins many chunks may still need smaller batches.
+        for (std::size_t begin = 0, take = 20; begin < gone.size();) {
+          const auto some = std::span(gone).subspan(begin, std::min(take, gone.size() - begin));
+          try {
+            const std::vector<bool> found = tree.erase(some);
+            ASSERT_EQ(found, oracle.erase(some));
+          } catch (const pim::ModuleFull&) {
+            ++refused_deletes;
+            ASSERT_EQ(tree.get(some), oracle.get(some));
+            if (take > 1) {
+              take /= 2;
+              continue;
+            }
+          }
+          begin += some.size();
+          take = 20;
+          ++deletes;
+        }
+      }
+      ASSERT_FALSE(machine.broken());
+      ASSERT_EQ(tree.size(), oracle.size());
+      if (step % 10 == 9) {
+        ASSERT_EQ(tree.verify(), "");
+      }
+    }
+    EXPECT_GT(refused, 0);
+    EXPECT_LT(refused_deletes, deletes / 4);
+    EXPECT_GT(most, 1500u);  // 4 x 128 KiB at about 100 bytes a key with chunks of 4: not refused too early
+    const KeyRange all{0, ~Key{0}};
+    EXPECT_EQ(tree.scan(std::span(&all, 1)).entries, oracle.scan(std::span(&all, 1)).entries);
+  }
+}
+
+// A baseline that plans nothing is broken by a full module, and says so from then on.
+TEST(Machine, FullMemoryOfABaselineIsNamed) {
+  pim::Machine machine({.modules = 2, .memory = Bytes::kib(64)});
+  baseline::RangePartition index(machine);
+  EXPECT_THROW(index.bulk_load(uniform_entries(20'000, 1)), pim::ModuleFull);
   const Key question[] = {1};
   try {
-    tree.get(question);
-    FAIL() << "a tree that a full module broke must not answer";
+    index.get(question);
+    FAIL() << "an index that a full module broke must not answer";
   } catch (const Unavailable& error) {
     EXPECT_THAT(error.what(), testing::HasSubstr("a module was full"));
   }

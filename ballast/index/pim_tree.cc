@@ -7,6 +7,7 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/index/batch.h"
+#include "ballast/index/pim_tree_space.h"
 
 namespace ballast::index {
 
@@ -23,17 +24,25 @@ PimTree::PimTree(pim::Machine& machine, PimTreeOptions options)
       levels_(options.levels == 0 ? automatic_levels(machine.modules(), options.chunk) : options.levels),
       limit_(options.limit == 0 ? options.chunk : options.limit),
       heights_(mix64(options.seed), 1),
-      choices_(mix64(options.seed), 2),
-      roots_on_(machine.modules()) {
+      choices_(mix64(options.seed), 2) {
   if (options.chunk < 2 || options.chunk > 256 || !std::has_single_bit(options.chunk))
     throw InvalidInput("chunk", std::to_string(options.chunk), "a power of two from 2 to 256");
   if (levels_ < 1 || levels_ > 3)
     throw InvalidInput("levels", std::to_string(options.levels), "1 to 3, or 0 for automatic");
   if (limit_ > 256) throw InvalidInput("push-pull limit", std::to_string(limit_), "1 to 256");
   options_.shadow = options.shadow && levels_ == 3;
-  chunk_counts_.assign(levels_, 0);
-  make_leftmost();
+  start_empty();
   machine_.reset_cost();
+}
+
+void PimTree::start_empty() {
+  size_ = 0;
+  chunk_counts_.assign(levels_, 0);
+  roots_on_.assign(machine_.modules(), 0);
+  keys_on_.assign(machine_.modules(), 0);
+  space_.clear();
+  credit_bytes_ = 0;
+  make_leftmost();
 }
 
 std::uint32_t PimTree::place(Key key, std::uint32_t level) const {
@@ -92,6 +101,16 @@ void PimTree::bulk_load(std::span<const Entry> sorted) {
   if (size_ != 0) throw InvalidInput("bulk load", "an index that is not empty", "an empty one");
   require_ascending(sorted);
   machine_.reset_cost();
+  try {
+    load_pieces(sorted);
+  } catch (const pim::ModuleFull&) {
+    machine_.clear();  // as it was: empty
+    start_empty();
+    throw;
+  }
+}
+
+void PimTree::load_pieces(std::span<const Entry> sorted) {
   pim::Round& round = machine_.begin("reserve");
   round.broadcast(TASK_RESERVE,
                   {sorted.size() / machine_.modules() + sorted.size() / machine_.modules() / 16 + 16});
@@ -107,7 +126,8 @@ void PimTree::bulk_load(std::span<const Entry> sorted) {
       keys.push_back(key);
       values.push_back(value);
     }
-    insert_absent(keys, values);
+    know_space(keys.size(), nullptr);
+    insert_absent(keys, values, {});
   }
 }
 
@@ -126,20 +146,34 @@ std::vector<std::optional<Value>> PimTree::get(std::span<const Key> questions) {
   return out;
 }
 
-std::vector<bool> PimTree::update_present(std::span<const Key> keys, std::span<const Value> values) {
-  pim::Round& round = machine_.begin("update");
+// The height of each key, 0 for one that is absent: the first round of every change.
+std::vector<std::uint32_t> PimTree::look_up_heights(std::span<const Key> keys, const char* phase) {
+  pim::Round& round = machine_.begin(phase);
+  for (const Key key : keys) round.add(place(key, 0), TASK_HEIGHT, {key});
+  const bool asked = know_space(keys.size(), &round);
+  if (!asked) machine_.run(round);
+  std::vector<std::uint32_t> heights(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i)
-    round.add(place(keys[i], 0), TASK_UPDATE, {keys[i], values[i]});
+    heights[i] = static_cast<std::uint32_t>(*round.next(place(keys[i], 0), 1));
+  if (asked) take_space(round);
+  return heights;
+}
+
+std::vector<bool> PimTree::update_present(std::span<const Entry> entries) {
+  pim::Round& round = machine_.begin("update");
+  for (const auto& [key, value] : entries) round.add(place(key, 0), TASK_UPDATE, {key, value});
   machine_.run(round);
-  std::vector<bool> found(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) found[i] = *round.next(place(keys[i], 0), 1) != 0;
+  std::vector<bool> found(entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) found[i] = *round.next(place(entries[i].key, 0), 1) != 0;
   return found;
 }
 
 std::vector<bool> PimTree::update(std::span<const Entry> entries) {
   machine_.reset_cost();
   const SortedEntries batch = sort_entries(entries);
-  const std::vector<bool> found = update_present(batch.keys, batch.values);
+  std::vector<Entry> distinct(batch.keys.size());
+  for (std::size_t i = 0; i < distinct.size(); ++i) distinct[i] = {batch.keys[i], batch.values[i]};
+  const std::vector<bool> found = update_present(distinct);
   std::vector<bool> out(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i) out[i] = found[batch.place[i]];
   return out;

@@ -19,6 +19,7 @@
 
 #include "ballast/base/random.h"
 #include "ballast/index/metered.h"
+#include "ballast/index/pim_tree_space.h"
 
 namespace ballast::index {
 
@@ -50,6 +51,8 @@ struct PimTreeOptions {
 /// The smallest H >= 2 at which broadcasting new L3 keys costs at most 4 words an insert.
 std::uint32_t automatic_levels(std::uint32_t modules, std::uint32_t chunk);
 
+/// When a batch of changes does not fit into a module's memory it is refused with pim::ModuleFull before
+/// anything changes; bulk_load then leaves the tree empty.
 class PimTree : public MeteredIndex {
  public:
   /// Throws InvalidInput for options out of range. The machine must be fresh, and outlive the tree.
@@ -112,6 +115,8 @@ class PimTree : public MeteredIndex {
   std::uint32_t place(Key key, std::uint32_t level) const;
   std::uint32_t place_root(Key key);
   std::uint32_t draw_height();
+  void start_empty();
+  void load_pieces(std::span<const Entry> sorted);
   void make_leftmost();
 
   std::vector<Group> group(std::span<const Key> keys, const std::vector<pim::Address>& at) const;
@@ -126,8 +131,13 @@ class PimTree : public MeteredIndex {
   template <typename Take>
   void each_piece(const Group& group, Take take) const;
 
-  std::vector<bool> update_present(std::span<const Key> keys, std::span<const Value> values);
-  void insert_absent(std::span<const Key> keys, std::span<const Value> values);
+  std::vector<std::uint32_t> look_up_heights(std::span<const Key> keys, const char* phase);
+  std::vector<bool> update_present(std::span<const Entry> entries);
+  void insert_absent(std::span<const Key> keys, std::span<const Value> values,
+                     std::span<const Entry> updates);
+  bool know_space(std::uint64_t keys, pim::Round* round);
+  void take_space(pim::Round& round);
+  void keep_credit(const Demand& demand, std::uint64_t keys);
   void repair_copies(const std::vector<Missing>& missing, const std::function<void(pim::Round&)>& also);
 
   /// Chunks (or, at the end, data nodes) that hold part of a range.
@@ -148,6 +158,10 @@ class PimTree : public MeteredIndex {
   Random choices_;
   std::vector<std::uint32_t> roots_on_;  // L2 roots by module, for the four choices
   std::vector<std::uint64_t> chunk_counts_;
+  std::vector<std::uint64_t> keys_on_;  // data nodes by module
+  std::vector<ModuleSpace> space_;      // as asked for this batch; empty: the credit covers it
+  std::uint64_t credit_bytes_ = 0;      // that every module surely has
+  std::uint64_t longest_ = 8;           // no chunk is longer
   std::vector<pim::Address> leftmost_;  // by level
 };
 

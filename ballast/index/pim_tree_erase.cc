@@ -1,11 +1,10 @@
-// Batch delete (specification 3.6): data nodes go first and tell their heights; entries are removed; chunks
+// Batch delete (specification 3.6): data nodes tell the heights of their keys; entries are removed; chunks
 // whose head is gone are taken apart and joined to the nearest surviving chunk on their left.
 #include <algorithm>
-#include <unordered_map>
 
 #include "ballast/base/errors.h"
 #include "ballast/index/batch.h"
-#include "ballast/index/pim_tree.h"
+#include "ballast/index/pim_tree_changes.h"
 
 namespace ballast::index {
 
@@ -13,68 +12,49 @@ using pim::Address;
 using pim::module_of;
 using pim::offset_of;
 
-// One batch of present keys on its way out of the tree.
-struct PimTree::Removal {
-  PimTree& tree;
-  std::vector<Key> keys;
-  std::vector<std::uint32_t> heights;
-  Paths paths;
+Address PimTree::Removal::survivor(Address chunk) const {
+  for (auto found = taken_at.find(chunk); found != taken_at.end(); found = taken_at.find(chunk))
+    chunk = taken[found->second].left;
+  return chunk;
+}
 
-  /// A chunk that loses its head: taken apart in round A.
-  struct Taken {
-    std::uint32_t level;
-    std::uint32_t key;  // position of its head
-    Address left = 0, right = 0;
-    std::vector<Entry> entries = {};  // without the head's own
-  };
-  std::vector<Taken> taken;
-  std::unordered_map<Address, std::size_t> taken_at;
-
-  std::uint32_t levels() const { return tree.levels_; }
-  /// The nearest chunk to the left that stays.
-  Address survivor(Address chunk) const {
-    for (auto found = taken_at.find(chunk); found != taken_at.end(); found = taken_at.find(chunk))
-      chunk = taken[found->second].left;
-    return chunk;
-  }
-  Address right_survivor(Address chunk) const {
-    for (auto found = taken_at.find(chunk); found != taken_at.end(); found = taken_at.find(chunk))
-      chunk = taken[found->second].right;
-    return chunk;
-  }
-  void remove_and_take();
-  void join();
-};
+Address PimTree::Removal::right_survivor(Address chunk) const {
+  for (auto found = taken_at.find(chunk); found != taken_at.end(); found = taken_at.find(chunk))
+    chunk = taken[found->second].right;
+  return chunk;
+}
 
 std::vector<bool> PimTree::erase(std::span<const Key> questions) {
   machine_.reset_cost();
   const SortedKeys batch = sort_keys(questions);
-  pim::Round& round = machine_.begin("drop");
-  for (const Key key : batch.keys) round.add(place(key, 0), TASK_DROP, {key});
-  machine_.run(round);
+  const std::vector<std::uint32_t> heights = look_up_heights(batch.keys, "heights");
   std::vector<bool> present(batch.keys.size()), out(questions.size());
-  Removal work{*this, {}, {}, {}, {}, {}};
+  Removal work{*this};
   std::vector<bool> tall;
   for (std::size_t i = 0; i < batch.keys.size(); ++i) {
-    const auto height = static_cast<std::uint32_t>(*round.next(place(batch.keys[i], 0), 1));
-    present[i] = height != 0;
-    if (height == 0) continue;
+    present[i] = heights[i] != 0;
+    if (heights[i] == 0) continue;
     work.keys.push_back(batch.keys[i]);
-    work.heights.push_back(height);
-    tall.push_back(height >= 2);
+    work.heights.push_back(heights[i]);
+    tall.push_back(heights[i] >= 2);
   }
   for (std::size_t i = 0; i < questions.size(); ++i) out[i] = present[batch.place[i]];
   if (work.keys.empty()) return out;
   search_to_leaves(work.keys, &tall, work.paths);
+  work.require_space();
   work.remove_and_take();
   work.join();
+  for (const Key key : work.keys) --keys_on_[place(key, 0)];
+  if (!work.taken.empty()) credit_bytes_ = 0;  // joined chunks may be longer than any before: ask again
   size_ -= work.keys.size();
   return out;
 }
 
-// Round A: every key's entry leaves the chunk of its top level; every chunk that a key heads is taken apart.
+// Round A: data nodes are freed, every key's entry leaves the chunk of its top level, and every chunk that a
+// key heads is taken apart.
 void PimTree::Removal::remove_and_take() {
   pim::Round& round = tree.machine_.begin("erase A");
+  for (const Key key : keys) round.add(tree.place(key, 0), TASK_DROP, {key});
   for (std::uint32_t level = 0; level < levels(); ++level) {
     const auto is_entry = [&](std::size_t i) { return heights[i] == level + 1; };
     for (std::size_t begin = 0; begin < keys.size();) {

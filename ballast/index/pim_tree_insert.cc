@@ -5,11 +5,10 @@
 // on level h-1; above height H it is also a key of L3. Every chunk that is cut is truncated once, at the
 // smallest head, and the CPU side deals what it gave back to the new chunks.
 #include <algorithm>
-#include <unordered_set>
 
 #include "ballast/base/errors.h"
 #include "ballast/index/batch.h"
-#include "ballast/index/pim_tree.h"
+#include "ballast/index/pim_tree_changes.h"
 
 namespace ballast::index {
 
@@ -20,61 +19,29 @@ using pim::offset_of;
 InsertReport PimTree::insert(std::span<const Entry> entries) {
   machine_.reset_cost();
   const SortedEntries batch = sort_entries(entries);
-  const std::vector<bool> found = update_present(batch.keys, batch.values);
+  const std::vector<std::uint32_t> heights = look_up_heights(batch.keys, "exists");
   std::vector<Key> keys;
   std::vector<Value> values;
+  std::vector<Entry> updates;
   for (std::size_t i = 0; i < batch.keys.size(); ++i) {
-    if (found[i]) continue;
-    keys.push_back(batch.keys[i]);
-    values.push_back(batch.values[i]);
+    if (heights[i] != 0) {
+      updates.push_back({batch.keys[i], batch.values[i]});
+    } else {
+      keys.push_back(batch.keys[i]);
+      values.push_back(batch.values[i]);
+    }
   }
-  if (!keys.empty()) insert_absent(keys, values);
-  return {keys.size(), batch.keys.size() - keys.size(), entries.size() - batch.keys.size()};
+  if (!keys.empty()) {
+    insert_absent(keys, values, updates);
+  } else {
+    update_present(updates);
+  }
+  return {keys.size(), updates.size(), entries.size() - batch.keys.size()};
 }
 
-// One batch of absent keys on its way into the tree.
-struct PimTree::Insertion {
-  PimTree& tree;
-  std::span<const Key> keys;
-  std::span<const Value> values;
-  std::vector<std::uint32_t> heights;
-  Paths paths;
-  std::vector<Address> data;                        // data node of each key
-  std::vector<std::vector<Address>> chunks;         // [level][key]: the new chunk that the key heads
-  std::vector<std::vector<std::uint32_t>> members;  // [level]: keys that get an entry on this level
-
-  /// One existing chunk that changes: keys members[begin, end) of its level fall into it.
-  struct Change {
-    Address chunk;
-    std::uint32_t level, begin, end;
-    std::uint32_t first_head;  // position in members of the smallest head, or end
-    Address right = 0;         // what lay to its right
-    std::vector<Entry> moved;  // what it gave back, in key order
-  };
-  std::vector<Change> changes;
-  std::unordered_set<Address> moved_children;  // level-1 chunks whose root is another one now
-
-  std::vector<Missing> missing;
-  /// An existing copy below `root` changes as its original does.
-  struct CopyChange {
-    Address root, child;
-    bool cut = false;
-    Key from = 0;
-    std::vector<Entry> added;
-  };
-  std::vector<CopyChange> copy_changes;
-
-  std::uint32_t levels() const { return tree.levels_; }
-  bool heads(std::uint32_t key, std::uint32_t level) const { return heights[key] >= level + 2; }
-
-  void allocate_and_cut();
-  void fill();
-  void repair_shadows();
-  void fill_one(pim::Round& round, const Change& change);
-};
-
-void PimTree::insert_absent(std::span<const Key> keys, std::span<const Value> values) {
-  Insertion work{*this, keys, values, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+void PimTree::insert_absent(std::span<const Key> keys, std::span<const Value> values,
+                            std::span<const Entry> updates) {
+  Insertion work{*this, keys, values, updates};
   work.heights.resize(keys.size());
   std::vector<bool> tall(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -82,20 +49,43 @@ void PimTree::insert_absent(std::span<const Key> keys, std::span<const Value> va
     tall[i] = work.heights[i] >= 2;
   }
   search_to_leaves(keys, &tall, work.paths);
-  work.members.resize(levels_);
-  for (std::uint32_t level = 0; level < levels_; ++level)
-    for (std::uint32_t i = 0; i < keys.size(); ++i)
-      if (work.heights[i] >= level + 1) work.members[level].push_back(i);
+  work.plan();
+  work.require_space();
   work.allocate_and_cut();
   work.fill();
   work.repair_shadows();
+  for (const Key key : keys) ++keys_on_[place(key, 0)];
   size_ += keys.size();
+}
+
+// Which chunks change, where new ones will lie: nothing is changed yet.
+void PimTree::Insertion::plan() {
+  members.resize(levels());
+  new_modules.assign(levels(), std::vector<std::uint32_t>(keys.size()));
+  for (std::uint32_t level = 0; level < levels(); ++level) {
+    const bool root = level == levels() - 1;
+    for (std::uint32_t i = 0; i < keys.size(); ++i) {
+      if (heights[i] < level + 1) continue;
+      members[level].push_back(i);
+      if (heads(i, level))
+        new_modules[level][i] = root ? tree.place_root(keys[i]) : tree.place(keys[i], level);
+    }
+    const auto& of_level = members[level];
+    for (std::uint32_t begin = 0, end; begin < of_level.size(); begin = end) {
+      const Address chunk = paths.at[level][of_level[begin]];
+      for (end = begin; end < of_level.size() && paths.at[level][of_level[end]] == chunk;) ++end;
+      Change change{chunk, level, begin, end, end};
+      for (std::uint32_t m = end; m-- > begin;)
+        if (heads(of_level[m], level)) change.first_head = m;
+      changes.push_back(std::move(change));
+    }
+  }
 }
 
 // Round A: new data nodes, new chunks, and the entries of every chunk that is cut.
 void PimTree::Insertion::allocate_and_cut() {
   pim::Round& round = tree.machine_.begin("insert A");
-  std::vector<std::vector<std::uint32_t>> modules(levels());
+  for (const auto& [key, value] : updates) round.add(tree.place(key, 0), TASK_UPDATE, {key, value});
   for (std::uint32_t i = 0; i < keys.size(); ++i)
     round.add(tree.place(keys[i], 0), TASK_NEW_DATA, {keys[i], values[i], heights[i]});
   chunks.assign(levels(), std::vector<Address>(keys.size()));
@@ -103,44 +93,33 @@ void PimTree::Insertion::allocate_and_cut() {
     const bool root = level == levels() - 1;
     for (const std::uint32_t i : members[level]) {
       if (!heads(i, level)) continue;
-      const std::uint32_t module = root ? tree.place_root(keys[i]) : tree.place(keys[i], level);
       ++tree.chunk_counts_[level];
-      modules[level].push_back(module);
-      round.add(module, TASK_NEW_CHUNK,
+      round.add(new_modules[level][i], TASK_NEW_CHUNK,
                 {level | static_cast<std::uint64_t>(root && tree.options_.shadow) << 32});
     }
   }
-  for (std::uint32_t level = 0; level < levels(); ++level) {
-    const auto& of_level = members[level];
-    for (std::uint32_t begin = 0, end; begin < of_level.size(); begin = end) {
-      const Address chunk = paths.at[level][of_level[begin]];
-      Change change{chunk, level, begin, begin, 0, 0, {}};
-      for (end = begin; end < of_level.size() && paths.at[level][of_level[end]] == chunk;) ++end;
-      change.end = change.first_head = end;
-      for (std::uint32_t m = end; m-- > begin;)
-        if (heads(of_level[m], level)) change.first_head = m;
-      if (change.first_head < end)
-        round.add(module_of(chunk), TASK_TRUNCATE, {offset_of(chunk), keys[of_level[change.first_head]]});
-      changes.push_back(std::move(change));
-    }
-  }
+  for (const auto& change : changes)
+    if (change.cut())
+      round.add(module_of(change.chunk), TASK_TRUNCATE,
+                {offset_of(change.chunk), keys[members[change.level][change.first_head]]});
   tree.machine_.run(round);
 
+  for (const auto& [key, value] : updates)
+    BALLAST_CHECK(*round.next(tree.place(key, 0), 1) == 1, "a key that was there is gone");
   data.resize(keys.size());
   for (std::uint32_t i = 0; i < keys.size(); ++i) {
     const std::uint32_t module = tree.place(keys[i], 0);
     data[i] = pim::address_of(module, *round.next(module, 1));
   }
   for (std::uint32_t level = 0; level < levels(); ++level) {
-    std::size_t next = 0;
     for (const std::uint32_t i : members[level]) {
       if (!heads(i, level)) continue;
-      const std::uint32_t module = modules[level][next++];
+      const std::uint32_t module = new_modules[level][i];
       chunks[level][i] = pim::address_of(module, *round.next(module, 1));
     }
   }
   for (auto& change : changes) {
-    if (change.first_head == change.end) continue;
+    if (!change.cut()) continue;
     const std::uint32_t module = module_of(change.chunk);
     const std::uint64_t* head = round.next(module, 2);
     const std::uint64_t count = head[0];
@@ -158,7 +137,7 @@ void PimTree::Insertion::fill_one(pim::Round& round, const Change& change) {
   const auto& of_level = members[change.level];
   const bool copies = tree.options_.shadow && change.level == 1;
   CopyChange copy{copies ? paths.at[2][of_level[change.begin]] : 0, change.chunk, false, 0, {}};
-  if (change.first_head < change.end) {
+  if (change.cut()) {
     copy.cut = true;
     copy.from = keys[of_level[change.first_head]];
   }
@@ -213,7 +192,7 @@ void PimTree::Insertion::fill() {
         link(left, chunks[change.level][i]);
         left = chunks[change.level][i];
       }
-      if (change.first_head < change.end) link(left, change.right);
+      if (change.cut()) link(left, change.right);
     }
   }
   tree.machine_.run(round);

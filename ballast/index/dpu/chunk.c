@@ -101,6 +101,14 @@ uint32_t chunk_position_of(struct module* m, const struct chunk* chunk, uint64_t
   return NOWHERE;
 }
 
+uint32_t chunk_copy_of(struct module* m, const struct chunk* root, uint64_t child, uint32_t* position) {
+  *position = NOWHERE;
+  if (!root->shadowed) return 0;
+  if (root->first != 0 && root->first == child) return root->first_copy;
+  *position = chunk_position_of(m, root, child);
+  return *position == NOWHERE ? 0 : chunk_copy(m, root, *position);
+}
+
 static void move_words(struct module* m, uint32_t from, uint32_t to, uint32_t words) {
   uint64_t buffer[BATCH];
   for (uint32_t i = 0; i < words; i += BATCH) {
@@ -129,6 +137,7 @@ static void grow(struct module* m, struct chunk* chunk, uint32_t length) {
   work(m, 12);
   chunk->array = fresh;
   chunk->room = room;
+  if (mem_word(m, ROOT_LONGEST) < room) mem_set(m, ROOT_LONGEST, room);
 }
 
 void chunk_append(struct module* m, struct chunk* chunk, const uint64_t* keys, const uint64_t* addresses,

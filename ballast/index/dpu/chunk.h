@@ -42,6 +42,10 @@ void chunk_set_copy(struct module* m, const struct chunk* chunk, uint32_t positi
 /* The position whose address is `address`, or NOWHERE. */
 uint32_t chunk_position_of(struct module* m, const struct chunk* chunk, uint64_t address);
 
+/* Where a root keeps its copy of this child; 0 when it has no such child or no copy of it. *position: of the
+ * child's entry, NOWHERE for the first child. */
+uint32_t chunk_copy_of(struct module* m, const struct chunk* root, uint64_t child, uint32_t* position);
+
 /* Appends entries; the header is changed but not stored. */
 void chunk_append(struct module* m, struct chunk* chunk, const uint64_t* keys, const uint64_t* addresses,
                   uint32_t count);

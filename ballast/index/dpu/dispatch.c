@@ -1,3 +1,4 @@
+#include "chunk.h"
 #include "tasks.h"
 
 static int is_update(enum task type) {
@@ -43,6 +44,17 @@ uint64_t* reply_take(struct module* m, struct reply* reply, uint64_t n) {
   return at;
 }
 
+void reply_entries(struct module* m, const struct chunk* chunk, struct reply* reply) {
+  enum { BATCH = 128 };
+  for (uint32_t column = 0; column < 2; ++column) {
+    for (uint32_t begin = 0; begin < chunk->length; begin += BATCH) {
+      const uint32_t size = chunk->length - begin < BATCH ? chunk->length - begin : BATCH;
+      mem_read(m, chunk->array + 8 * (column * chunk->room + begin), reply_take(m, reply, size), size);
+    }
+  }
+  work(m, 4 + chunk->length);
+}
+
 void module_run(struct module* m, const uint64_t* buffer, uint64_t words, struct reply* reply) {
   uint64_t at = 0;
   while (at < words && m->fault == FAULT_NONE) {
@@ -60,7 +72,7 @@ void module_run(struct module* m, const uint64_t* buffer, uint64_t words, struct
       work(m, 12); /* reading the task, dispatch */
       const uint64_t used = update ? run_update_task(m, type, task, left, reply)
                                    : run_query_task(m, type, task, left, reply);
-      if (used > left || (used == 0 && type != TASK_USAGE)) {
+      if (used > left || (used == 0 && type != TASK_USAGE && type != TASK_SPACE)) {
         fail(m, FAULT_TASK);
         return;
       }

@@ -7,8 +7,8 @@ static uint32_t class_of(uint32_t words) {
 }
 
 void layout_reset(struct module* m) {
-  static const uint64_t zeros[32];
-  mem_write(m, ROOT_TOP, zeros, 32);
+  static const uint64_t zeros[64];
+  mem_write(m, ROOT_TOP, zeros, 64);
   mem_set(m, ROOT_TOP, ROOT_END);
 }
 
@@ -19,6 +19,7 @@ uint32_t block_take(struct module* m, uint32_t words) {
   work(m, 6);
   if (at != 0) {
     mem_set(m, head, mem_word(m, (uint32_t)at));
+    mem_set(m, ROOT_FREE_COUNT + 8 * i, mem_word(m, ROOT_FREE_COUNT + 8 * i) - 1);
   } else {
     at = mem_word(m, ROOT_TOP);
     if (words > (4u << i) || at + bytes > m->bytes) {
@@ -37,6 +38,7 @@ void block_give(struct module* m, uint32_t at, uint32_t words) {
   work(m, 4);
   mem_set(m, at, mem_word(m, head));
   mem_set(m, head, at);
+  mem_set(m, ROOT_FREE_COUNT + 8 * i, mem_word(m, ROOT_FREE_COUNT + 8 * i) + 1);
   mem_set(m, ROOT_USED, mem_word(m, ROOT_USED) - ((32ull << i) >> 3));
 }
 

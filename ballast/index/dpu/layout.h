@@ -1,7 +1,7 @@
 /* The layout of a module's memory, and its allocator.
  *
- *   offset 8      root record: 32 words (below)
- *   offset 264    blocks of 4, 8, 16, ... words; a free block holds the offset of the next free one of its
+ *   offset 8      root record: 64 words (below)
+ *   offset 520    blocks of 4, 8, 16, ... words; a free block holds the offset of the next free one of its
  * size
  *
  * Sizes are powers of two words; free blocks of a size form a list; nothing is split or joined.
@@ -26,7 +26,9 @@ enum {
   ROOT_TREE_WORDS = 64,  /* in its nodes */
   ROOT_FREE = 72,        /* free list heads of blocks of 4 << i words, i = 0..22 */
   ROOT_CLASSES = 23,
-  ROOT_END = 264
+  ROOT_FREE_COUNT = 256, /* free blocks of each size */
+  ROOT_LONGEST = 440,    /* most room that a chunk's array ever had */
+  ROOT_END = 520
 };
 
 /* A record of memory that was never used is all zeros; this makes it ready. */

@@ -18,6 +18,13 @@ static uint64_t get(struct module* m, const uint64_t* task, uint64_t left, struc
   return 1;
 }
 
+static uint64_t height(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
+  if (left < 1) return 0;
+  const uint32_t node = table_find(m, task[0]);
+  reply_put(m, reply, node == 0 ? 0 : mem_word(m, node + 16));
+  return 1;
+}
+
 static uint64_t data(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
   if (left < 1) return 0;
   mem_read(m, (uint32_t)task[0], reply_take(m, reply, 2), 2);
@@ -100,16 +107,6 @@ static uint64_t walk(struct module* m, const uint64_t* task, uint64_t left, stru
   return 1 + (uint64_t)count;
 }
 
-static void reply_entries(struct module* m, const struct chunk* chunk, struct reply* reply) {
-  for (uint32_t column = 0; column < 2; ++column) {
-    for (uint32_t begin = 0; begin < chunk->length; begin += BATCH) {
-      const uint32_t size = chunk->length - begin < BATCH ? chunk->length - begin : BATCH;
-      mem_read(m, chunk->array + 8 * (column * chunk->room + begin), reply_take(m, reply, size), size);
-    }
-  }
-  work(m, 4 + chunk->length);
-}
-
 static uint64_t pull(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
   struct chunk chunk;
   if (left < 1) return 0;
@@ -117,6 +114,17 @@ static uint64_t pull(struct module* m, const uint64_t* task, uint64_t left, stru
   reply_put(m, reply, chunk.length);
   reply_put(m, reply, chunk.level == 0 ? chunk.right : chunk.first);
   reply_entries(m, &chunk, reply);
+  return 1;
+}
+
+static uint64_t links(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
+  struct chunk chunk;
+  if (left < 1) return 0;
+  chunk_load(m, (uint32_t)task[0], &chunk);
+  uint64_t* out = reply_take(m, reply, 3);
+  out[0] = chunk.length;
+  out[1] = chunk.left;
+  out[2] = chunk.right;
   return 1;
 }
 
@@ -208,10 +216,8 @@ static uint64_t copy_pull(struct module* m, const uint64_t* task, uint64_t left,
   if (left < 2) return 0;
   chunk_load(m, (uint32_t)task[0], &root);
   if (!root.shadowed) return 0;
-  const uint32_t position = chunk_position_of(m, &root, task[1]);
-  const uint32_t at = root.first != 0 && root.first == task[1] ? root.first_copy
-                      : position == NOWHERE                    ? 0
-                                                               : chunk_copy(m, &root, position);
+  uint32_t position;
+  const uint32_t at = chunk_copy_of(m, &root, task[1], &position);
   reply_put(m, reply, at != 0);
   if (at == 0) {
     reply_put(m, reply, 0);
@@ -283,6 +289,15 @@ static uint64_t tree_range(struct module* m, const uint64_t* task, uint64_t left
   return 2;
 }
 
+static uint64_t space(struct module* m, struct reply* reply) {
+  uint64_t* out = reply_take(m, reply, 3 + ROOT_CLASSES);
+  out[0] = layout_untouched(m);
+  out[1] = mem_word(m, ROOT_LONGEST);
+  out[2] = mem_word(m, ROOT_TABLE) >> 32;
+  mem_read(m, ROOT_FREE_COUNT, out + 3, ROOT_CLASSES);
+  return 0;
+}
+
 static uint64_t usage(struct module* m, struct reply* reply) {
   const uint64_t table = mem_word(m, ROOT_TABLE);
   reply_put(m, reply, mem_word(m, ROOT_USED));
@@ -296,6 +311,8 @@ uint64_t run_query_task(struct module* m, enum task type, const uint64_t* task, 
   switch (type) {
     case TASK_GET:
       return get(m, task, left, reply);
+    case TASK_HEIGHT:
+      return height(m, task, left, reply);
     case TASK_DATA:
       return data(m, task, left, reply);
     case TASK_L3_FIND:
@@ -330,6 +347,10 @@ uint64_t run_query_task(struct module* m, enum task type, const uint64_t* task, 
       return tree_range(m, task, left, reply, 0);
     case TASK_TREE_COUNT:
       return tree_range(m, task, left, reply, 1);
+    case TASK_LINKS:
+      return links(m, task, left, reply);
+    case TASK_SPACE:
+      return space(m, reply);
     case TASK_INSPECT:
       return inspect(m, task, left, reply);
     case TASK_USAGE:

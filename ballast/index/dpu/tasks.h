@@ -1,3 +1,4 @@
+/* clang-format off */
 /* The tasks that a module understands, and the one entry point that runs them.
  *
  * A buffer for a module is a sequence of blocks; a block is one word  type | count << 8 | words << 32  and
@@ -7,8 +8,9 @@
  *   task            words                              reply
  *   RESERVE         keys                               -                    room in the hash table
  *   GET             key                                found, value
+ *   HEIGHT          key                                height (0: absent)
  *   UPDATE          key, value                         found
- *   DROP            key                                height (0: absent); the data node is freed
+ *   DROP            key                                -                    the data node is freed
  *   NEW_DATA        key, value, height                 offset
  *   DATA            offset                             key, value
  *   L3_FIRST        address                            -                    the root below all keys of L3
@@ -17,36 +19,43 @@
  *   L3_FIND         key                                address of the L2 root that covers the key
  *   L3_RANGE        low, high                          n, addresses         all roots that cover part of it
  *   FIND            o|n, keys n                        n addresses of children
- *   WALK            o|n, keys n                        n addresses of level-0 chunks, through the shadow
- * subtree WALK_RECORD     o|n, keys n                        n pairs: level-1 chunk (the original), level-0
- * chunk PULL            offset                             n, link, keys n, addresses n; link: right (level
- * 0), first RANGE           o, low, high                       n, addresses         children that cover part
- * of [low, high] COUNT           o, low, high                       n                    entries with low <=
- * key <= high AFTER           o|n, keys n                        right, n addresses of the smallest entry >=
- * key, or 0 NEW_CHUNK       level | shadowed << 32             offset FILL            o|n, keys n, addresses
- * n           -                    appends TRUNCATE        offset, key                        n, right, keys
- * n, addresses n: entries >= key, now removed REMOVE          o|n, keys n                        - TAKE
- * offset                             n, left, right, keys n, addresses n; the chunk is freed SET_LEFT offset,
- * address                    - SET_RIGHT       offset, address                    - SET_FIRST       offset,
- * address                    - COPY_SET        o|n, child, first, keys n, addr. n -    makes the shadow copy
- * of `child` below root o COPY_ADD        o|n, child, keys n, addresses n    -    appends to it COPY_TRUNCATE
- * offset, child, key                 -    removes its entries >= key COPY_REMOVE     o|n, child, keys n -
+ *   WALK            o|n, keys n                        n addresses of level-0 chunks, by the shadow subtree
+ *   WALK_RECORD     o|n, keys n                        n pairs: level-1 chunk (the original), level-0 chunk
+ *   PULL            offset                             n, link, keys n, addresses n; link: right (level 0),
+ *                                                      first
+ *   RANGE           o, low, high                       n, addresses         children that cover part of it
+ *   COUNT           o, low, high                       n                    entries with low <= key <= high
+ *   AFTER           o|n, keys n                        right, n addresses of the smallest entry >= key, or 0
+ *   NEW_CHUNK       level | shadowed << 32             offset
+ *   FILL            o|n, keys n, addresses n           -                    appends
+ *   TRUNCATE        offset, key                        n, right, keys n, addresses n: entries >= key, removed
+ *   REMOVE          o|n, keys n                        -
+ *   TAKE            offset                             n, left, right, keys n, addresses n; the chunk is freed
+ *   SET_LEFT, SET_RIGHT, SET_FIRST   offset, address   -
+ *   COPY_SET        o|n, child, first, keys n, addr. n -                    the shadow copy of `child` below o
+ *   COPY_ADD        o|n, child, keys n, addresses n    -                    appends to it
+ *   COPY_TRUNCATE   offset, child, key                 -                    removes its entries >= key
+ *   COPY_REMOVE     o|n, child, keys n                 -
  *   COPY_PULL       offset, child                      found, n, room, keys n, addresses n   (the verifier's)
  *   TREE_GET        key                                found, value         range baseline, B+-tree
  *   TREE_UPDATE     key, value                         found
  *   TREE_PUT        key, value                         new
  *   TREE_DROP       key                                found
- *   TREE_BEFORE     key                                key, value           nothing found: the largest key
- * there is TREE_AFTER      key                                key, value           nothing found: 0
- *   TREE_RANGE      low, high                          n, keys n, values n
+ *   TREE_BEFORE     key                                key, value           nothing: the largest key there is
+ *   TREE_AFTER      key                                key, value           nothing: 0
+ *   TREE_RANGE      low, high                          n, then n pairs of key, value
  *   TREE_COUNT      low, high                          n
  *   NEW_NODE        key, value, right, right key, down offset               binary skip list (jump-push)
  *   SET_NODE        offset, right, right key           -
  *   HOP             offset, key                        next address, whether this was the end
- *   INSPECT         offset                             n, left, right, first, level, room, keys n, addresses
- * n (verifier) USAGE           -                                  words in use, keys in the table, in the
- * tree, words of both
+ *   LINKS           offset                             n, left, right
+ *   SPACE           -                                  bytes never allocated, longest chunk array, log2 of the
+ *                                                      table's slots, free blocks of each of the 23 sizes
+ *   INSPECT         offset                             n, left, right, first, level, room, keys n, addresses n
+ *   USAGE           -                                  words in use, keys in the table, in the tree, words of
+ *                                                      both
  */
+/* clang-format on */
 #ifndef BALLAST_INDEX_DPU_TASKS_H_
 #define BALLAST_INDEX_DPU_TASKS_H_
 
@@ -59,6 +68,7 @@ extern "C" {
 enum task {
   TASK_RESERVE = 1,
   TASK_GET,
+  TASK_HEIGHT,
   TASK_UPDATE,
   TASK_DROP,
   TASK_NEW_DATA,
@@ -99,6 +109,8 @@ enum task {
   TASK_NEW_NODE,
   TASK_SET_NODE,
   TASK_HOP,
+  TASK_LINKS,
+  TASK_SPACE,
   TASK_INSPECT,
   TASK_USAGE,
   TASK_TYPES
@@ -114,6 +126,10 @@ uint64_t* reply_take(struct module* m, struct reply* reply, uint64_t n);
 static inline void reply_put(struct module* m, struct reply* reply, uint64_t word) {
   *reply_take(m, reply, 1) = word;
 }
+
+/* Keys, then addresses, of all entries. */
+struct chunk;
+void reply_entries(struct module* m, const struct chunk* chunk, struct reply* reply);
 
 /* Runs all blocks of the buffer. Stops at the first fault, which stays in m->fault. */
 void module_run(struct module* m, const uint64_t* buffer, uint64_t words, struct reply* reply);

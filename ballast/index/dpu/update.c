@@ -15,15 +15,10 @@ static uint64_t update(struct module* m, const uint64_t* task, uint64_t left, st
   return 2;
 }
 
-static uint64_t drop(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
+static uint64_t drop(struct module* m, const uint64_t* task, uint64_t left) {
   if (left < 1) return 0;
   const uint32_t node = table_remove(m, task[0]);
-  uint64_t height = 0;
-  if (node != 0) {
-    height = mem_word(m, node + 16);
-    block_give(m, node, 3);
-  }
-  reply_put(m, reply, height);
+  if (node != 0) block_give(m, node, 3);
   return 1;
 }
 
@@ -138,26 +133,9 @@ static uint64_t take(struct module* m, const uint64_t* task, uint64_t left, stru
   reply_put(m, reply, chunk.length);
   reply_put(m, reply, chunk.left);
   reply_put(m, reply, chunk.right);
-  for (uint32_t column = 0; column < 2; ++column) {
-    for (uint32_t begin = 0; begin < chunk.length; begin += BATCH) {
-      const uint32_t size = chunk.length - begin < BATCH ? chunk.length - begin : BATCH;
-      mem_read(m, chunk.array + 8 * (column * chunk.room + begin), reply_take(m, reply, size), size);
-    }
-  }
+  reply_entries(m, &chunk, reply);
   chunk_free(m, at);
   return 1;
-}
-
-/* Where root `at` keeps the copy of this child; 0 (a malformed task) when it has no such child. */
-static uint32_t copy_of(struct module* m, uint32_t at, uint64_t child, struct chunk* root, uint32_t* position) {
-  chunk_load(m, at, root);
-  if (!root->shadowed) return 0;
-  if (root->first != 0 && root->first == child) {
-    *position = NOWHERE;
-    return root->first_copy;
-  }
-  *position = chunk_position_of(m, root, child);
-  return *position == NOWHERE ? 0 : chunk_copy(m, root, *position);
 }
 
 static uint64_t copy_set(struct module* m, const uint64_t* task, uint64_t left) {
@@ -166,7 +144,8 @@ static uint64_t copy_set(struct module* m, const uint64_t* task, uint64_t left) 
   if (left < 3 || 2 * (task[0] >> 32) > left - 3) return 0;
   const uint32_t at = (uint32_t)task[0], count = (uint32_t)(task[0] >> 32);
   const uint64_t child = task[1], first = task[2];
-  const uint32_t old = copy_of(m, at, child, &root, &position);
+  chunk_load(m, at, &root);
+  const uint32_t old = chunk_copy_of(m, &root, child, &position);
   if (!root.shadowed || old != 0 || (position == NOWHERE && root.first != child)) return 0;
   const uint32_t fresh = chunk_new(m, 1, 0);
   if (fresh == 0) return 0;
@@ -191,7 +170,8 @@ static uint64_t copy_change(struct module* m, enum task type, const uint64_t* ta
   const uint32_t count = (uint32_t)(task[0] >> 32);
   const uint64_t more = type == TASK_COPY_ADD ? 2 * (uint64_t)count : type == TASK_COPY_REMOVE ? count : 1;
   if (more > left - 2) return 0;
-  const uint32_t at = copy_of(m, (uint32_t)task[0], task[1], &root, &position);
+  chunk_load(m, (uint32_t)task[0], &root);
+  const uint32_t at = chunk_copy_of(m, &root, task[1], &position);
   if (at == 0) return 0;
   if (type == TASK_COPY_TRUNCATE) {
     truncate_at(m, at, task[2], 0);
@@ -214,7 +194,7 @@ uint64_t run_update_task(struct module* m, enum task type, const uint64_t* task,
     case TASK_UPDATE:
       return update(m, task, left, reply);
     case TASK_DROP:
-      return drop(m, task, left, reply);
+      return drop(m, task, left);
     case TASK_NEW_DATA:
       return new_data(m, task, left, reply);
     case TASK_L3_FIRST:

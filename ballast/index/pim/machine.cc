@@ -15,7 +15,14 @@ namespace ballast::pim {
 ModuleFull::ModuleFull(std::uint32_t module, Bytes memory)
     : Unavailable(
           fmt::format("the memory of module {} ({}) is full; give modules more memory or use more of them",
-                      module, to_string(memory))) {}
+                      module, to_string(memory))),
+      module_(module) {}
+
+ModuleFull::ModuleFull(std::uint32_t module, Bytes memory, Bytes need, Bytes have)
+    : Unavailable(fmt::format("the batch needs up to {} in module {}, which has {} of {} left; nothing was "
+                              "changed: give modules more memory, use more of them, or smaller batches",
+                              to_string(need), module, to_string(have), to_string(memory))),
+      module_(module) {}
 
 std::uint64_t Cost::io_time() const {
   std::uint64_t sum = 0;
@@ -126,6 +133,16 @@ void Machine::protect(std::uint32_t index, bool accessible) {
 
 void Machine::reset_cost() {
   cost_.rounds.clear();
+}
+
+void Machine::clear() {
+  for (std::uint32_t i = 0; i < options_.modules; ++i) {
+    protect(i, true);
+    layout_reset(&modules_[i]);
+    protect(i, false);
+    modules_[i].counters = {};
+  }
+  broken_ = false;
 }
 
 Round& Machine::begin(std::string phase) {

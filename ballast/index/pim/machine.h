@@ -49,10 +49,17 @@ struct MachineOptions {
   bool guard = false;             ///< memory protection between CPU side and modules
 };
 
-/// A module's memory is full; the machine is broken from then on.
+/// A module's memory is full. Whoever plans ahead (PimTree) throws it before anything changes; one that comes
+/// out of a round leaves the machine broken.
 class ModuleFull : public Unavailable {
  public:
   ModuleFull(std::uint32_t module, Bytes memory);
+  /// A batch needs `need` bytes of it at most, and `have` are left.
+  ModuleFull(std::uint32_t module, Bytes memory, Bytes need, Bytes have);
+  std::uint32_t module() const { return module_; }
+
+ private:
+  std::uint32_t module_;
 };
 
 /// What one round cost. All counts are exact.
@@ -140,6 +147,8 @@ class Machine {
   /// What was run since the last reset.
   const Cost& cost() const { return cost_; }
   void reset_cost();
+  /// Empty memories, as at the start; the cost stays.
+  void clear();
   /// Puts back what cost() was: for rounds that are not to be counted.
   void restore_cost(Cost cost) { cost_ = std::move(cost); }
   /// Keep words by module in the records (for heat maps).
