@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "ballast/model/linear.h"
+#include "ballast/model/sequence_head.h"
 
 namespace ballast::model {
 
@@ -38,7 +39,7 @@ struct NamedLinear {
 
 class BlockModel : public torch::nn::Module {
  public:
-  /// "llama", "gpt2" or "bert".
+  /// "llama", "gpt2", "bert" or "roberta".
   virtual std::string architecture() const = 0;
   virtual std::int64_t block_count() const = 0;
   virtual std::int64_t hidden_size() const = 0;
@@ -64,6 +65,16 @@ class BlockModel : public torch::nn::Module {
   at::Tensor logits(const TokenBatch& batch);
 
   std::int64_t parameter_count() const;
+
+  /// Gives the model a head for a task on whole sequences, as the submodule "sequence_head". Its weights are
+  /// random (torch's generator).
+  void set_sequence_head(const SequenceHeadOptions& options);
+  /// Null: the model is trained to predict tokens.
+  SequenceHead sequence_head{nullptr};
+
+ protected:
+  /// Throws InvalidInput when a sequence of `tokens` is longer than the model's context.
+  void require_context(std::int64_t tokens) const;
 };
 
 }  // namespace ballast::model

@@ -91,10 +91,7 @@ Decoder::Decoder(DecoderConfig given, bool random_weights) : config(given) {
 }
 
 at::Tensor Decoder::embed(const TokenBatch& batch) {
-  if (batch.ids.size(1) > config.context) {
-    throw InvalidInput("sequence", std::to_string(batch.ids.size(1)) + " tokens",
-                       "at most the model's context of " + std::to_string(config.context));
-  }
+  require_context(batch.ids.size(1));
   return at::embedding(embedding, batch.ids);
 }
 

@@ -6,6 +6,8 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
+#include "ballast/model/encoder.h"
+#include "ballast/model/gpt2.h"
 #include "ballast/model/loss.h"
 #include "ballast/model/threads.h"
 
@@ -44,17 +46,15 @@ TEST(Decoder, LaterTokensDoNotReachEarlierOnes) {
   EXPECT_FALSE(a[7].equal(b[7]));
 }
 
-// Oracle 9, second half: the block's analytic gradients against central differences, in double precision.
-TEST(Decoder, FiniteDifferencesOfEveryParameterOfABlock) {
+// Oracle 9, second half: the analytic gradients of every kind of block against central differences, in double
+// precision.
+void expect_finite_differences(BlockModel& model) {
   torch::manual_seed(2);
-  DecoderConfig config = tiny();
-  config.validate();
-  Decoder model(config);
   model.to(torch::kFloat64);
-  DecoderBlock block = model.blocks[0];
   const TokenBatch batch = random_batch(1, 5, 40);
   const auto exact = torch::TensorOptions().dtype(torch::kFloat64);
-  for (at::Tensor& parameter : block->parameters()) {
+  std::vector<at::Tensor> inputs = model.block_module(0).parameters();
+  for (at::Tensor& parameter : inputs) {
     torch::NoGradGuard no_grad;
     parameter.add_(torch::randn(parameter.sizes(), exact) * 0.3);
   }
@@ -63,7 +63,6 @@ TEST(Decoder, FiniteDifferencesOfEveryParameterOfABlock) {
   const auto value = [&] { return (model.block(0, x, batch) * direction).sum(); };
   value().backward();
 
-  std::vector<at::Tensor> inputs = block->parameters();
   inputs.push_back(x);
   Random random(3);
   for (at::Tensor& input : inputs) {
@@ -77,9 +76,20 @@ TEST(Decoder, FiniteDifferencesOfEveryParameterOfABlock) {
       flat[place] = before - step;
       const double below = value().item<double>();
       flat[place] = before;
-      EXPECT_NEAR((above - below) / (2 * step), gradient[place].item<double>(), 1e-6);
+      EXPECT_NEAR((above - below) / (2 * step), gradient[place].item<double>(), 1e-6)
+          << model.architecture() << " " << input.sizes();
     }
   }
+}
+
+TEST(Blocks, FiniteDifferencesOfEveryParameter) {
+  Decoder decoder(tiny());
+  expect_finite_differences(decoder);
+  Gpt2 gpt2({.vocabulary = 40, .hidden = 16, .blocks = 1, .heads = 4, .context = 8});
+  expect_finite_differences(gpt2);
+  Encoder encoder(
+      {.vocabulary = 40, .hidden = 16, .blocks = 1, .heads = 4, .feed_forward = 24, .positions = 8});
+  expect_finite_differences(encoder);
 }
 
 TEST(HeadLoss, EqualsTorchWhateverTheChunk) {

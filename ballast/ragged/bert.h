@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "ballast/data/wordpiece.h"
 #include "ballast/ragged/encoder.h"
-#include "ballast/ragged/wordpiece.h"
 
 namespace ballast::ragged {
 
@@ -50,7 +50,7 @@ class BertModel {
 
  private:
   BertWeights weights_;
-  WordPiece wordpiece_;
+  data::WordPiece wordpiece_;
   std::unique_ptr<Encoder> encoder_;
   std::shared_ptr<const loop::CompiledKernel> embed_, pool_;
 };

@@ -23,7 +23,7 @@ TEST(WordPiece, CutsWordsAsBertDoes) {
       (std::filesystem::temp_directory_path() / ("ballast-vocab-" + std::to_string(::getpid()))).string();
   write_file(path,
              "[PAD]\n[UNK]\n[CLS]\n[SEP]\nragged\ntensor\n##s\n,\n!\ncafe\nun\n##aff\n##able\n\u4e2d\n");
-  const WordPiece w(path);
+  const data::WordPiece w(path);
   EXPECT_EQ(w.encode("Ragged tensors, unaffable!", 32),
             (std::vector<std::int32_t>{2, 4, 5, 6, 7, 10, 11, 12, 8, 3}));
   EXPECT_EQ(w.encode("Caf\u00e9 CAF\u00c9 cafe\u0301", 32), (std::vector<std::int32_t>{2, 9, 9, 9, 3}));
@@ -31,7 +31,7 @@ TEST(WordPiece, CutsWordsAsBertDoes) {
   EXPECT_EQ(w.encode("tensors tensors tensors", 4), (std::vector<std::int32_t>{2, 5, 6, 3}));
   EXPECT_EQ(w.encode("\xff\xc3", 8), (std::vector<std::int32_t>{2, 3}));
   std::filesystem::remove(path);
-  EXPECT_THROW(WordPiece("/nowhere/vocab.txt"), Unavailable);
+  EXPECT_THROW(data::WordPiece("/nowhere/vocab.txt"), Unavailable);
 }
 
 TEST(Bert, EmbeddingsOfMiniLmEqualTheReference) {

@@ -1,9 +1,9 @@
-#include "ballast/ragged/wordpiece.h"
+#include "ballast/data/wordpiece.h"
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 
-namespace ballast::ragged {
+namespace ballast::data {
 namespace {
 
 /// Base letters of U+00C0 .. U+017F by Unicode's decomposition; '?' where there is none: the character stays.
@@ -128,15 +128,15 @@ void WordPiece::add_word(const std::string& word, std::vector<std::int32_t>& out
   }
 }
 
-std::vector<std::int32_t> WordPiece::encode(std::string_view text, std::size_t max_tokens) const {
-  if (max_tokens < 2) throw InvalidInput("tokens of a text", std::to_string(max_tokens), "at least 2");
-  std::vector<std::int32_t> out{begin_};
+// Without the marks at both ends; stops after `enough` tokens.
+std::vector<std::int32_t> WordPiece::pieces(std::string_view text, std::size_t enough) const {
+  std::vector<std::int32_t> out;
   std::string word;
   const auto flush = [&] {
     if (!word.empty()) add_word(word, out);
     word.clear();
   };
-  for (std::size_t at = 0; at < text.size() && out.size() < max_tokens;) {
+  for (std::size_t at = 0; at < text.size() && out.size() < enough;) {
     const char32_t c = next(text, at);
     if (is_control(c) || (c >= 0x300 && c <= 0x36F)) continue;  // combining accents are dropped
     if (is_space(c)) {
@@ -150,9 +150,31 @@ std::vector<std::int32_t> WordPiece::encode(std::string_view text, std::size_t m
     }
   }
   flush();
-  if (out.size() > max_tokens - 1) out.resize(max_tokens - 1);
+  if (out.size() > enough) out.resize(enough);
+  return out;
+}
+
+std::vector<std::int32_t> WordPiece::encode(std::string_view text, std::size_t max_tokens) const {
+  if (max_tokens < 2) throw InvalidInput("tokens of a text", std::to_string(max_tokens), "at least 2");
+  std::vector<std::int32_t> out = pieces(text, max_tokens - 2);
+  out.insert(out.begin(), begin_);
   out.push_back(end_);
   return out;
 }
 
-}  // namespace ballast::ragged
+WordPiece::Pair WordPiece::encode_pair(std::string_view a, std::string_view b, std::size_t max_tokens) const {
+  if (max_tokens < 3) throw InvalidInput("tokens of a pair", std::to_string(max_tokens), "at least 3");
+  std::vector<std::int32_t> first = pieces(a, max_tokens), second = pieces(b, max_tokens);
+  while (first.size() + second.size() > max_tokens - 3)
+    (first.size() >= second.size() ? first : second).pop_back();
+  Pair pair;
+  pair.ids.push_back(begin_);
+  pair.ids.insert(pair.ids.end(), first.begin(), first.end());
+  pair.ids.push_back(end_);
+  pair.second = pair.ids.size();
+  pair.ids.insert(pair.ids.end(), second.begin(), second.end());
+  pair.ids.push_back(end_);
+  return pair;
+}
+
+}  // namespace ballast::data
