@@ -5,6 +5,7 @@ int main(int argc, char** argv) {
   ballast::dynamic::add_schedule(program);
   ballast::dynamic::add_gen(program);
   ballast::dynamic::add_train_policy(program);
+  ballast::dynamic::add_check(program);
   ballast::dynamic::add_bench(program);
   ballast::dynamic::add_tour(program);
   return program.main(argc, argv);

@@ -8,6 +8,7 @@ namespace ballast::dynamic {
 void add_schedule(cli::Program& program);
 void add_gen(cli::Program& program);
 void add_train_policy(cli::Program& program);
+void add_check(cli::Program& program);
 void add_bench(cli::Program& program);
 void add_tour(cli::Program& program);
 
