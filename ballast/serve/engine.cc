@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "ballast/base/errors.h"
 #include "ballast/serve/slos_policy.h"
@@ -20,6 +21,8 @@ struct Engine::Running {
   TextAssembler text;
   std::vector<llama::Token> history;  ///< prompt and output
   std::string thinking;               ///< output so far, until the thinking segment ends
+  std::vector<std::byte> saved;       ///< KV memory of a preempted request, of its first saved_tokens tokens
+  int saved_tokens = 0;
   bool announced = false;
   bool ended_by_text = false;
   double submitted_ms = 0, first_ms = 0, last_ms = 0;
@@ -37,9 +40,9 @@ Request request_of(const Job& job, Engine::Id id) {
   round.prompt = static_cast<int>(job.prompt.size());
   round.ttft_slowdown = job.ttft_slowdown;
   round.ttft_ms = job.ttft_ms;
-  if (job.think_tpot_ms > 0)
-    round.output.push_back({Segment::Kind::think, job.max_tokens, job.think_tpot_ms});
-  round.output.push_back({Segment::Kind::decode, job.max_tokens, job.tpot_ms});
+  const int tokens = job.max_tokens - job.resumed;
+  if (job.think_tpot_ms > 0) round.output.push_back({Segment::Kind::think, tokens, job.think_tpot_ms});
+  round.output.push_back({Segment::Kind::decode, tokens, job.tpot_ms});
   request.rounds.push_back(std::move(round));
   return request;
 }
@@ -48,25 +51,56 @@ Request request_of(const Job& job, Engine::Id id) {
 
 Engine::Engine(const llama::Model& model, PerfModel perf, std::unique_ptr<Policy> policy,
                const EngineOptions& options)
-    : model_(model), perf_(std::move(perf)), options_(options), executor_(model, options.executor) {
-  perf_.kv_tokens = executor_.slots() * executor_.slot_tokens();
+    : model_(model),
+      perf_(std::move(perf)),
+      options_(options),
+      executor_(model, options.executor),
+      slots_(executor_.slots(), options.share_prefixes && model.can_drop_suffix()) {
+  options_.executor.slot_tokens = std::min(executor_.slot_tokens(), executor_.context().cells());
   perf_.max_batch_tokens = executor_.batch();
+  perf_.max_sequences = executor_.slots();
   ReplicaSettings settings;
-  settings.kv_block = executor_.slot_tokens();  // a KV block is a whole slot: separate streams
+  const bool streams = options.executor.pool == llama::KvPool::streams;
+  if (streams) {
+    // Separate streams: a KV block is a whole slot.
+    perf_.kv_tokens = executor_.slots() * executor_.slot_tokens();
+    settings.kv_block = executor_.slot_tokens();
+  } else {
+    perf_.kv_tokens = executor_.context().cells();
+    options_.executor.slot_tokens = std::min(options.executor.slot_tokens, perf_.kv_tokens);
+  }
   settings.expect_output = [](const Live& live) {
     return std::min(live.current().output.back().tokens, 256);
+  };
+  settings.may_start = [this](const Live& live) {
+    if (live.executor_slot >= 0) return true;
+    if (starting_ >= slots_.free()) return false;
+    ++starting_;
+    return true;
   };
   replica_ = std::make_unique<Replica>(perf_, std::move(policy), settings);
   replica_->on_gone = [this](Live& live) { finish(live); };
   replica_->on_drop = [this](Live& live) {
     if (live.executor_slot < 0) return;
-    executor_.drop(live.executor_slot);
-    slot_taken_[static_cast<std::size_t>(live.executor_slot)] = false;
-    live.executor_slot = -1;
+    const int slot = std::exchange(live.executor_slot, -1);
+    Running& running = of(live);
+    if (options_.swap && live.phase != Live::Phase::gone && live.done > 0) {
+      running.saved = executor_.context().save(slot);
+      running.saved_tokens = static_cast<int>(slots_.content(slot).size());
+    }
+    if (!slots_.shares()) executor_.drop(slot);
+    slots_.release(slot, slots_.shares());
   };
   replica_->on_tool = [](Live&, double) {};
-  if (options.ngram) drafter_ = std::make_unique<NgramDrafter>();
-  slot_taken_.assign(static_cast<std::size_t>(executor_.slots()), false);
+  if (options.draft) {
+    auto drafter = std::make_unique<ModelDrafter>(*options.draft, model, executor_.slots(),
+                                                  options_.executor.slot_tokens, options.executor.threads);
+    replica_->perf().draft_ms = perf_.draft_ms = drafter->measure_step_ms();
+    drafter_ = std::move(drafter);
+  } else if (options.ngram) {
+    drafter_ = std::make_unique<NgramDrafter>();
+  }
+  fitted_ = perf_;
   thread_ = std::thread([this] { loop(); });
 }
 
@@ -86,8 +120,9 @@ double Engine::now_ms() const {
 Engine::Id Engine::submit(Job job, Sink sink) {
   if (job.prompt.empty()) throw InvalidInput("the prompt is empty");
   if (job.max_tokens < 1) throw InvalidInput("max_tokens", std::to_string(job.max_tokens), "at least 1");
-  const auto longest = static_cast<std::size_t>(executor_.slot_tokens());
-  if (job.prompt.size() + static_cast<std::size_t>(job.max_tokens) > longest)
+  if (down_) throw Unavailable("the engine has failed several times in a row and takes no new requests");
+  const auto longest = static_cast<std::size_t>(slot_tokens());
+  if (job.prompt.size() + static_cast<std::size_t>(job.max_tokens - job.resumed) > longest)
     throw InvalidInput(
         fmt::format("prompt ({} tokens) and max_tokens ({}) are longer than the context of {} tokens",
                     job.prompt.size(), job.max_tokens, longest));
@@ -96,9 +131,16 @@ Engine::Id Engine::submit(Job job, Sink sink) {
       std::make_unique<llama::Sampler>(model_, job.sampling);  // throws before anything is queued
   running->text = TextAssembler(job.stops);
   running->history = job.prompt;
+  // What another server has given of this answer: its text is out already, its state is built anew.
+  for (const llama::Token token : std::span(job.prompt).last(static_cast<std::size_t>(job.resumed))) {
+    running->sampler->accept(token);
+    running->text.add(model_.piece(token));
+    running->thinking += model_.piece(token);
+  }
+  if (running->text.stopped()) throw InvalidInput("the tokens to resume from hold a stop text");
   running->job = std::move(job);
   running->sink = std::move(sink);
-  running->submitted_ms = now_ms();
+  running->submitted_ms = now_ms() - running->job.waited_ms;
   Id id;
   {
     const std::lock_guard lock(mutex_);
@@ -126,6 +168,14 @@ void Engine::cancel_best_effort() {
   {
     const std::lock_guard lock(mutex_);
     cancel_best_effort_ = true;
+  }
+  wake_.notify_one();
+}
+
+void Engine::embed(std::vector<llama::Token> tokens, std::function<void(std::vector<float>)> result) {
+  {
+    const std::lock_guard lock(mutex_);
+    embeddings_.push_back({std::move(tokens), std::move(result), now_ms()});
   }
   wake_.notify_one();
 }
@@ -181,16 +231,19 @@ void Engine::loop() {
   while (!stop_) {
     const double now = now_ms();
     take_commands(now);
+    starting_ = 0;
     const StepBatch& batch = replica_->form(now);
     announce();
     if (!batch.empty()) step(batch);
+    embed_one(!batch.empty());
     for (const Id id : gone_) running_.erase(id);
     gone_.clear();
     publish();
     if (!batch.empty()) continue;
     std::unique_lock lock(mutex_);
     const auto something = [this] {
-      return stop_ || !arrivals_.empty() || !cancellations_.empty() || cancel_best_effort_;
+      return stop_ || !arrivals_.empty() || !cancellations_.empty() || cancel_best_effort_ ||
+             !embeddings_.empty();
     };
     // Requests that wait while nothing runs become hopeless, hence best-effort, with time alone.
     const bool waiting = replica_->policy().pending() + replica_->policy().best_effort() > 0;
@@ -201,6 +254,7 @@ void Engine::loop() {
   std::vector<Live*> left;
   for (auto& [id, running] : running_) left.push_back(&running->live);
   for (Live* live : left) replica_->cancel(*live, now, Outcome::cancelled, "the server stops");
+  for (const Embedding& wish : embeddings_) wish.result({});
 }
 
 void Engine::publish() {
@@ -211,10 +265,12 @@ void Engine::publish() {
   figures_.kv_total = replica_->ledger().total();
   figures_.kv_used = replica_->ledger().used();
   figures_.counters = replica_->counters();
+  figures_.model_scale = monitor_.scale();
   const std::lock_guard lock(mutex_);
   snapshot_ = figures_;
   if (const auto* slos = dynamic_cast<const SlosPolicy*>(&replica_->policy())) {
     if (figures_.counters.steps % 16 == 0) explanation_ = slos->explain();
+    snapshot_.acceptance = slos->acceptance();
     const auto& times = slos->plans()->ms;
     snapshot_.plan_ms.assign(times.end() - std::min<std::ptrdiff_t>(256, std::ssize(times)), times.end());
   }
@@ -238,75 +294,201 @@ void Engine::announce() {
   }
 }
 
+// Finds a slot for a request that has none, with what is there already of its tokens.
+void Engine::seat(Running& running) {
+  Live& live = running.live;
+  const bool restore = !running.saved.empty();
+  // At least the last token is computed here: its logits are wanted.
+  const auto place = slots_.take(running.history, restore ? 0 : static_cast<std::size_t>(live.target) - 1);
+  live.executor_slot = place.slot;
+  if (restore) {
+    executor_.drop(place.slot);
+    if (executor_.context().restore(place.slot, running.saved)) {
+      slots_.holds(place.slot, running.history, running.saved_tokens);
+      figures_.swapped_tokens += running.saved_tokens;
+    }
+    running.saved.clear();
+    return;
+  }
+  if (place.from >= 0) {
+    executor_.drop(place.slot);
+    executor_.context().share_prefix(place.from, place.slot, place.keep);
+  } else {
+    executor_.drop(place.slot, place.keep);
+  }
+  figures_.shared_tokens += place.keep;
+}
+
 void Engine::step(const StepBatch& batch) {
+  std::vector<DraftWish> wishes;
+  std::vector<std::size_t> wishing(batch.items.size(), batch.items.size());
+  for (std::size_t i = 0; i < batch.items.size(); ++i) {
+    const BatchItem& item = batch.items[i];
+    Running& running = of(*item.live);
+    if (item.live->executor_slot < 0) seat(running);
+    if (drafter_ && item.chunk == 0 && item.verify > 1) {
+      wishing[i] = wishes.size();
+      wishes.push_back({item.live->executor_slot, running.history, item.verify - 1});
+    }
+  }
+  const double start = now_ms();
+  std::vector<std::vector<llama::Token>> guesses;
+  if (!wishes.empty()) guesses = drafter_->propose(wishes);
+
   std::vector<ExecutorItem> items;
+  std::vector<std::size_t> owner;  // [executor item]: item of the batch
   std::vector<std::vector<llama::Token>> verified(batch.items.size());
+  std::vector<int> drafted(batch.items.size(), 0);
   BatchLoad load;
   for (std::size_t i = 0; i < batch.items.size(); ++i) {
     const BatchItem& item = batch.items[i];
     Live& live = *item.live;
     Running& running = of(live);
-    if (live.executor_slot < 0) {
-      const auto free = std::find(slot_taken_.begin(), slot_taken_.end(), false);
-      BALLAST_CHECK(free != slot_taken_.end(), "the ledger granted more slots than there are");
-      *free = true;
-      live.executor_slot = static_cast<int>(free - slot_taken_.begin());
-    }
     ExecutorItem work;
     work.slot = live.executor_slot;
-    work.position = live.done;
+    work.top_logprobs = running.job.top_logprobs;
     if (item.chunk > 0) {
+      // Tokens that were taken over from another request, or came back from host memory, are there already.
+      const int end = live.done + item.chunk;
+      work.position = std::max(live.done, static_cast<int>(slots_.content(live.executor_slot).size()));
+      if (end == live.target) {
+        work.position = std::min(work.position, end - 1);
+        work.sampler = running.sampler.get();
+      }
+      if (work.position >= end) continue;
+      executor_.drop(work.slot, work.position);
       work.tokens = std::span(running.history)
-                        .subspan(static_cast<std::size_t>(live.done), static_cast<std::size_t>(item.chunk));
-      if (live.done + item.chunk == live.target) work.sampler = running.sampler.get();
-      load.add_chunk(item.chunk, live.done);
+                        .subspan(static_cast<std::size_t>(work.position),
+                                 static_cast<std::size_t>(end - work.position));
+      load.add_chunk(end - work.position, work.position);
     } else {
+      work.position = live.done;
       verified[i] = {running.history.back()};
-      if (drafter_ && item.verify > 1) {
-        for (const llama::Token token : drafter_->propose(running.history, item.verify - 1))
-          verified[i].push_back(token);
+      if (wishing[i] < wishes.size()) {
+        const auto& guess = guesses[wishing[i]];
+        verified[i].insert(verified[i].end(), guess.begin(), guess.end());
       }
       work.tokens = verified[i];
-      work.drafted = static_cast<int>(verified[i].size()) - 1;
+      work.drafted = drafted[i] = static_cast<int>(verified[i].size()) - 1;
       work.sampler = running.sampler.get();
       load.add_decode(work.drafted + 1, live.done);
+      load.draft_steps = std::max(load.draft_steps, work.drafted);
     }
     items.push_back(work);
+    owner.push_back(i);
   }
-  const double start = now_ms();
-  const ExecutorResult result = executor_.step(items);
+  std::vector<StepOutcome> outcomes(batch.items.size());
+  ExecutorResult result;
+  if (!items.empty()) {
+    result = executor_.step(items);
+    if (result.status == llama::DecodeStatus::no_room) {
+      // Kept prefixes give way first.
+      ++figures_.kv_slot_misses;
+      for (const int slot : slots_.retained()) {
+        executor_.drop(slot);
+        slots_.release(slot, false);
+      }
+      result = executor_.step(items);
+    }
+    if (options_.fault && options_.fault()) result.status = llama::DecodeStatus::failed;
+  }
   const double now = now_ms();
   figures_.last_step_ms = now - start;
   figures_.last_step_tokens = load.tokens;
   if (result.status != llama::DecodeStatus::ok) {
-    ++failures_in_a_row_;
-    std::vector<Live*> victims;
-    for (const BatchItem& item : batch.items) victims.push_back(item.live);
-    for (Live* live : victims)
-      replica_->cancel(*live, now, Outcome::failed, "the engine failed in this step");
+    fail_step(batch, now);
     return;
   }
   failures_in_a_row_ = 0;
-  // The model's drift, slowly: a moving average of measured over predicted.
-  const double predicted = perf_.step_ms(load);
-  if (predicted > 0) figures_.model_scale += ((now - start) / predicted - figures_.model_scale) / 128;
-
-  std::vector<StepOutcome> outcomes(batch.items.size());
-  for (std::size_t i = 0; i < batch.items.size(); ++i) {
-    outcomes[i].drafted = items[i].drafted;
-    if (!result.tokens[i].empty()) deliver(of(*batch.items[i].live), result.tokens[i], now, outcomes[i]);
+  watch_model(load, now - start);
+  for (std::size_t k = 0; k < items.size(); ++k) {
+    const std::size_t i = owner[k];
+    Running& running = of(*batch.items[i].live);
+    const Live& live = running.live;
+    outcomes[i].drafted = drafted[i];
+    if (!result.tokens[k].empty()) deliver(running, result.tokens[k], result.logprobs[k], now, outcomes[i]);
+    const int holds =
+        batch.items[i].chunk > 0 ? live.done + batch.items[i].chunk : live.done + outcomes[i].emitted;
+    // A text that ended inside of what was verified leaves more behind than it counts.
+    executor_.drop(live.executor_slot, holds);
+    slots_.holds(live.executor_slot, running.history, holds);
   }
   replica_->complete(now, outcomes);
 }
 
-void Engine::deliver(Running& running, const std::vector<llama::Token>& tokens, double now,
-                     StepOutcome& outcome) {
+void Engine::fail_step(const StepBatch& batch, double now) {
+  if (++failures_in_a_row_ >= 3) down_ = true;
+  std::vector<Live*> victims;
+  for (const BatchItem& item : batch.items) victims.push_back(item.live);
+  for (Live* live : victims) {
+    // What the library left of the step is not known: nothing of it is kept.
+    const int slot = live->executor_slot;
+    replica_->cancel(*live, now, Outcome::failed, "the engine failed in this step");
+    executor_.drop(slot);
+    slots_.release(slot, false);
+  }
+}
+
+void Engine::watch_model(const BatchLoad& load, double ms) {
+  if (load.tokens == 0) return;
+  const bool before = monitor_.drifted();
+  monitor_.record(load, ms, fitted_.step_ms(load));
+  if (monitor_.drifted() && !before) ++figures_.drift_warnings;
+  if (!options_.online_fit || replica_->counters().steps % 32 != 0) return;
+  if (auto better = monitor_.refit(fitted_)) {
+    fitted_ = *better;
+    replica_->perf() = std::move(*better);
+    ++figures_.refits;
+  }
+  replica_->perf().scale = std::clamp(monitor_.scale(), 0.25, 8.0);
+}
+
+// One embedding between two steps: at once when nothing runs, else when it has waited for a second.
+void Engine::embed_one(bool busy) {
+  Embedding wish;
+  {
+    const std::lock_guard lock(mutex_);
+    if (embeddings_.empty() || (busy && now_ms() - embeddings_.front().asked_ms < 1000)) return;
+    wish = std::move(embeddings_.front());
+    embeddings_.pop_front();
+  }
+  ++figures_.embeddings;
+  wish.result(embedding_of(wish.tokens));
+}
+
+std::vector<float> Engine::embedding_of(const std::vector<llama::Token>& tokens) {
+  try {
+    if (!embedder_)
+      embedder_ =
+          std::make_unique<llama::Context>(model_, llama::ContextOptions{.cells = slot_tokens(),
+                                                                         .batch = slot_tokens(),
+                                                                         .threads = options_.executor.threads,
+                                                                         .embeddings = true});
+    embedder_->clear();
+    llama::Batch batch(embedder_->batch_capacity());
+    for (std::size_t i = 0; i < tokens.size(); ++i) batch.add(tokens[i], static_cast<int>(i), 0, true);
+    if (embedder_->decode(batch) != llama::DecodeStatus::ok) return {};
+    const auto row = embedder_->embedding(0);
+    std::vector<float> result(row.begin(), row.end());
+    double square = 0;
+    for (const float value : result) square += static_cast<double>(value) * value;
+    if (!(square > 0)) return {};
+    for (float& value : result) value = static_cast<float>(value / std::sqrt(square));
+    return result;
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+void Engine::deliver(Running& running, const std::vector<llama::Token>& tokens,
+                     const std::vector<llama::TokenLogprob>& logprobs, double now, StepOutcome& outcome) {
   Event event;
   event.kind = Event::Kind::text;
   event.ms = now;
-  const int before = running.live.in_round;
-  for (const llama::Token token : tokens) {
-    if (before + outcome.emitted >= running.job.max_tokens) break;
+  const int before = running.live.in_round, most = running.job.max_tokens - running.job.resumed;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const llama::Token token = tokens[i];
+    if (before + outcome.emitted >= most) break;
     ++outcome.emitted;
     running.history.push_back(token);
     event.tokens.push_back(token);
@@ -314,6 +496,7 @@ void Engine::deliver(Running& running, const std::vector<llama::Token>& tokens, 
       outcome.ended = running.ended_by_text = true;
       break;
     }
+    if (i < logprobs.size()) event.logprobs.push_back(logprobs[i]);
     const std::string piece = model_.piece(token);
     if (running.job.think_tpot_ms > 0 && running.live.segment == 0 && !running.job.think_until.empty()) {
       running.thinking += piece;
@@ -328,7 +511,7 @@ void Engine::deliver(Running& running, const std::vector<llama::Token>& tokens, 
       break;
     }
   }
-  if (before + outcome.emitted >= running.job.max_tokens) outcome.ended = true;
+  if (before + outcome.emitted >= most) outcome.ended = true;
   if (before == 0) running.first_ms = now;
   running.last_ms = now;
   figures_.output_tokens += outcome.emitted;
@@ -341,8 +524,8 @@ void Engine::finish(Live& live) {
   event.kind = Event::Kind::done;
   event.ms = live.finish;
   event.text = running.text.finish();
-  event.prompt_tokens = static_cast<int>(running.job.prompt.size());
-  event.output_tokens = live.in_round;
+  event.prompt_tokens = static_cast<int>(running.job.prompt.size()) - running.job.resumed;
+  event.output_tokens = live.in_round + running.job.resumed;
   event.admission = live.admission;
   event.reason = live.reason;
   switch (live.outcome) {

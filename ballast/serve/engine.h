@@ -23,7 +23,9 @@
 #include "ballast/base/json.h"
 #include "ballast/serve/drafter.h"
 #include "ballast/serve/llama_executor.h"
+#include "ballast/serve/online_fit.h"
 #include "ballast/serve/policy.h"
+#include "ballast/serve/slot_memory.h"
 #include "ballast/serve/text_assembler.h"
 
 namespace ballast::serve {
@@ -43,11 +45,8 @@ struct Job {
   double weight = 1;
   std::string tenant;
   int top_logprobs = -1;  ///< report this many alternatives with every token; -1: none
-};
-
-struct TokenLogprob {
-  llama::Token token = 0;
-  float logprob = 0;
+  int resumed = 0;        ///< the last so many tokens of `prompt` are output that another server had given
+  double waited_ms = 0;   ///< since it came to a router in front: its promises count from then
 };
 
 struct Event {
@@ -59,6 +58,7 @@ struct Event {
   // text: what the last step gave; tokens may have none to show yet
   std::string text;
   std::vector<llama::Token> tokens;
+  std::vector<llama::TokenLogprob> logprobs;  ///< of these tokens, without one that ends the text
   // done
   std::string finish_reason;  ///< stop | length | cancelled | declined | failed
   std::string reason;         ///< of a refusal or failure
@@ -72,8 +72,13 @@ using Sink = std::function<void(Event)>;
 
 struct EngineOptions {
   ExecutorOptions executor;
-  bool ngram = false;     ///< draft by prompt lookup
-  int max_pending = 256;  ///< requests that are here at once beyond the slots
+  bool ngram = false;                        ///< draft by prompt lookup
+  std::shared_ptr<llama::Model> draft = {};  ///< draft with this model instead
+  int max_pending = 256;                     ///< requests that are here at once beyond the slots
+  bool share_prefixes = true;  ///< take over what another request has computed of the same first tokens
+  bool swap = false;        ///< a preempted request's KV goes to host memory and comes back; false: recompute
+  bool online_fit = false;  ///< let recent steps rescale and refit the performance model
+  std::function<bool()> fault = {};  ///< for tests: true makes a step fail as the library's failure would
 };
 
 /// Figures for metrics and the dashboard.
@@ -89,6 +94,10 @@ struct EngineSnapshot {
   double last_step_ms = 0;
   int last_step_tokens = 0;
   std::vector<double> plan_ms;
+  std::int64_t shared_tokens = 0;   ///< prompt tokens that were taken over, not computed
+  std::int64_t swapped_tokens = 0;  ///< tokens that came back from host memory
+  std::int64_t drift_warnings = 0, refits = 0, kv_slot_misses = 0, embeddings = 0;
+  double acceptance = 0;  ///< estimate of a drafted token's chance to be right
 };
 
 class Engine {
@@ -105,20 +114,39 @@ class Engine {
   void cancel(Id id);
   /// No new work is started; `cancel_best_effort` ends what has no promise.
   void cancel_best_effort();
+  /// The mean of the model's last hidden states over the tokens, of length 1. Computed between two steps,
+  /// when nothing admitted waits or after a second at most; `result` is called on the engine thread (empty:
+  /// it failed).
+  void embed(std::vector<llama::Token> tokens, std::function<void(std::vector<float>)> result);
+  /// Three steps in a row have failed: no new requests are taken.
+  bool down() const { return down_; }
   bool idle() const;
   EngineSnapshot snapshot() const;
   /// The last plan (GET /v1/plan).
   Json explain() const;
-  int slot_tokens() const { return executor_.slot_tokens(); }
+  int slot_tokens() const {  ///< the longest request
+    return options_.executor.slot_tokens;
+  }
   double now_ms() const;
   const PerfModel& perf() const { return perf_; }
 
  private:
   struct Running;
+  struct Embedding {
+    std::vector<llama::Token> tokens;
+    std::function<void(std::vector<float>)> result;
+    double asked_ms = 0;
+  };
   void loop();
+  void seat(Running& running);
+  void fail_step(const StepBatch& batch, double now);
+  void watch_model(const BatchLoad& load, double ms);
+  void embed_one(bool busy);
+  std::vector<float> embedding_of(const std::vector<llama::Token>& tokens);
   void take_commands(double now);
   void step(const StepBatch& batch);
-  void deliver(Running& running, const std::vector<llama::Token>& tokens, double now, StepOutcome& outcome);
+  void deliver(Running& running, const std::vector<llama::Token>& tokens,
+               const std::vector<llama::TokenLogprob>& logprobs, double now, StepOutcome& outcome);
   void announce();
   void finish(Live& live);
   void publish();
@@ -137,6 +165,7 @@ class Engine {
   std::deque<std::unique_ptr<Running>> arrivals_;
   std::vector<Id> cancellations_;
   bool cancel_best_effort_ = false;
+  std::deque<Embedding> embeddings_;
   EngineSnapshot snapshot_;
   Json explanation_;
   Id next_id_ = 1;
@@ -144,11 +173,15 @@ class Engine {
   // The engine thread's own.
   std::unordered_map<Id, std::unique_ptr<Running>> running_;
   std::vector<Id> gone_;
-  std::vector<bool> slot_taken_;
+  SlotMemory slots_;
+  int starting_ = 0;  ///< requests without a slot that the present batch has let in
+  OnlineFit monitor_;
+  PerfModel fitted_;  ///< what the monitor compares with; perf_ itself never changes, other threads read it
+  std::unique_ptr<llama::Context> embedder_;  ///< made when it is first needed
   EngineSnapshot figures_;
   int failures_in_a_row_ = 0;
   std::atomic<int> open_ = 0;  ///< submitted and not done
-  std::atomic<bool> stop_ = false;
+  std::atomic<bool> stop_ = false, down_ = false;
   std::thread thread_;
 };
 

@@ -286,14 +286,13 @@ TEST_F(EngineTest, BestEffortRequestsAreServedAndSaySo) {
 }
 
 TEST(Drafter, LooksUpTheLongestRepeatedSuffix) {
-  NgramDrafter drafter;
   const std::vector<llama::Token> history{1, 2, 3, 4, 5, 9, 9, 2, 3, 4, 5};
-  EXPECT_EQ(drafter.propose(history, 3), (std::vector<llama::Token>{9, 9, 2}));
-  EXPECT_EQ(drafter.propose(history, 0), std::vector<llama::Token>{});
-  EXPECT_EQ(drafter.propose(std::vector<llama::Token>{1, 2, 3}, 4), std::vector<llama::Token>{});
-  EXPECT_EQ(drafter.propose({}, 4), std::vector<llama::Token>{});
+  EXPECT_EQ(NgramDrafter::look_up(history, 3), (std::vector<llama::Token>{9, 9, 2}));
+  EXPECT_EQ(NgramDrafter::look_up(history, 0), std::vector<llama::Token>{});
+  EXPECT_EQ(NgramDrafter::look_up(std::vector<llama::Token>{1, 2, 3}, 4), std::vector<llama::Token>{});
+  EXPECT_EQ(NgramDrafter::look_up({}, 4), std::vector<llama::Token>{});
   const std::vector<llama::Token> latest{7, 8, 1, 7, 8, 2, 7, 8};
-  EXPECT_EQ(drafter.propose(latest, 1), std::vector<llama::Token>{2});
+  EXPECT_EQ(NgramDrafter::look_up(latest, 1), std::vector<llama::Token>{2});
 }
 
 TEST(TextAssembler, SendsWholeCharactersAndNothingOfAStopString) {

@@ -12,7 +12,8 @@ LlamaExecutor::LlamaExecutor(const llama::Model& model, const ExecutorOptions& o
                        .sequences = options.slots,
                        .batch = options.batch,
                        .outputs = options.slots * std::max(1, options.max_speculation),
-                       .threads = options.threads}),
+                       .threads = options.threads,
+                       .pool = options.pool}),
       batch_(context_.batch_capacity()) {}
 
 ExecutorResult LlamaExecutor::step(std::span<const ExecutorItem> items) {
@@ -36,6 +37,7 @@ ExecutorResult LlamaExecutor::step(std::span<const ExecutorItem> items) {
   }
   ExecutorResult result;
   result.tokens.resize(items.size());
+  result.logprobs.resize(items.size());
   result.status = context_.decode(batch_);
   if (result.status != llama::DecodeStatus::ok) return result;
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -47,6 +49,9 @@ ExecutorResult LlamaExecutor::step(std::span<const ExecutorItem> items) {
     for (int k = count - 1 - item.drafted; k < count; ++k) {
       const llama::Token token = item.sampler->sample(context_, first[i] + k);
       result.tokens[i].push_back(token);
+      if (item.top_logprobs >= 0)
+        result.logprobs[i].push_back(
+            llama::logprob_of(context_.logits(first[i] + k), token, item.top_logprobs));
       if (k + 1 < count && token != item.tokens[static_cast<std::size_t>(k) + 1]) break;
     }
     const int kept = item.position + count - item.drafted + static_cast<int>(result.tokens[i].size()) - 1;

@@ -17,6 +17,7 @@ struct ExecutorOptions {
   int batch = 512;         ///< tokens of one step
   int threads = 2;
   int max_speculation = 6;
+  llama::KvPool pool = llama::KvPool::streams;
 };
 
 /// A run of consecutive tokens of one slot. The sampler is asked for the last token's successor; with drafted
@@ -27,6 +28,7 @@ struct ExecutorItem {
   std::span<const llama::Token> tokens;
   int drafted = 0;                    ///< the last `drafted` of the tokens are guesses
   llama::Sampler* sampler = nullptr;  ///< nullptr: an unfinished chunk, no output
+  int top_logprobs = -1;              ///< report the log-probability of every new token, and so many others
 };
 
 struct ExecutorResult {
@@ -34,6 +36,7 @@ struct ExecutorResult {
   /// Per item: the new tokens, the accepted drafts first and then one drawn by the sampler; empty for a
   /// chunk. Rejected drafts are already forgotten.
   std::vector<std::vector<llama::Token>> tokens;
+  std::vector<std::vector<llama::TokenLogprob>> logprobs;  ///< per item, where they were asked for
 };
 
 class LlamaExecutor {
@@ -46,7 +49,7 @@ class LlamaExecutor {
   int batch() const { return context_.batch_capacity(); }
 
   ExecutorResult step(std::span<const ExecutorItem> items);
-  void drop(int slot) { context_.drop(slot, 0); }
+  void drop(int slot, int from = 0) { context_.drop(slot, from); }
   llama::Context& context() { return context_; }
 
  private:

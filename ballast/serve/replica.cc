@@ -96,6 +96,7 @@ bool Replica::add_decode(StepBatch& batch, Live& live, int verify) {
 bool Replica::add_chunk(StepBatch& batch, Live& live, int chunk) {
   chunk = std::min(chunk, live.left());
   if (chunk <= 0) return false;
+  if (live.account.used == 0 && settings_.may_start && !settings_.may_start(live)) return false;
   while (!ledger_.fits(live.account, live.done + chunk)) {
     if (!drop_a_tool_wait()) return false;
   }

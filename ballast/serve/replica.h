@@ -99,6 +99,8 @@ struct ReplicaSettings {
   bool record_tokens = false;  ///< keep every token time in Live::token_times
   std::function<int(const Live&)>
       expect_output;  ///< o_hat; empty: the round's real length (replay), as an oracle
+  std::function<bool(const Live&)> may_start;  ///< whether a request that holds no memory may take some (an
+                                               ///< executor has so many sequences)
 };
 
 struct ReplicaCounters {

@@ -27,7 +27,9 @@ struct Round {
   int output_tokens() const;
 };
 
-enum class OnMiss { best_effort, decline, downgrade };
+/// What becomes of a request whose promise cannot be made. `decline` waits while it still may be made,
+/// `hand_over` declines at the plan's first no, so that another replica can be asked in time.
+enum class OnMiss { best_effort, decline, downgrade, hand_over };
 
 struct Request {
   std::uint64_t id = 0;

@@ -79,7 +79,8 @@ void SlosPolicy::admit(Replica& replica, Live& live, std::string reason) {
 }
 
 void SlosPolicy::to_best_effort(Replica& replica, Live& live, double now, std::string reason) {
-  if (!settings_.soft_admission || live.request->on_miss == OnMiss::decline) {
+  if (!settings_.soft_admission || live.request->on_miss == OnMiss::decline ||
+      live.request->on_miss == OnMiss::hand_over) {
     replica.decline(live, now, "slo_unattainable: " + reason);
     return;
   }
@@ -248,6 +249,9 @@ void SlosPolicy::plan(Replica& replica, double now) {
     if (result.accepted[forced + i]) {
       std::erase(pending_, &live);
       admit(replica, live, "guaranteed by the plan");
+    } else if (live.request->on_miss == OnMiss::hand_over) {
+      std::erase(pending_, &live);
+      replica.decline(live, now, "slo_unattainable: " + to_string(result.refusals[forced + i]));
     } else if (!settings_.retry) {
       std::erase(pending_, &live);
       to_best_effort(replica, live, now, to_string(result.refusals[forced + i]));

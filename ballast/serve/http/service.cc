@@ -10,9 +10,13 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <random>
+#include <span>
 
+#include "ballast/base/base64.h"
 #include "ballast/base/errors.h"
 #include "ballast/base/statistics.h"
+#include "ballast/serve/http/fields.h"
 
 namespace ballast::serve {
 namespace {
@@ -24,8 +28,85 @@ std::int64_t unix_seconds() {
 
 }  // namespace
 
+Service::Service(const llama::Model& model, Engine& engine, ApiSettings settings)
+    : model_(model),
+      engine_(engine),
+      settings_(std::move(settings)),
+      nonce_(fmt::format("{:08x}", std::random_device{}())) {}
+
 Completion Service::parse(std::string_view body, bool chat, const SloHeaders& headers) const {
-  return parse_completion(body, chat, headers, model_, engine_.perf(), settings_);
+  Completion completion = parse_completion(body, chat, headers, model_, engine_.perf(), settings_);
+  // Who asks for no seed wants another answer each time.
+  if (!completion.seed_given) completion.job.sampling.seed = std::random_device{}();
+  return completion;
+}
+
+EmbeddingWish Service::parse_embeddings(std::string_view text) const {
+  const Json json = parse_body(text);
+  const Fields body(json, "");
+  body.only({"input", "model", "encoding_format", "user", "dimensions"}, "field");
+  if (body.has("dimensions") && body.integer("dimensions", 0, 1, 1 << 20) != model_.embedding_size())
+    bad_field("dimensions", fmt::format("'dimensions' must be {}", model_.embedding_size()),
+              "unsupported_field");
+  if (const std::string name = body.text("model"); !name.empty() && name != settings_.model_name)
+    throw ApiError(404, "model_not_found",
+                   fmt::format("the model '{}' is not here; there is '{}'", name, settings_.model_name),
+                   "model");
+  EmbeddingWish wish;
+  const std::string format = body.text("encoding_format", "float");
+  if (format != "float" && format != "base64")
+    bad_field("encoding_format", fmt::format("'encoding_format' is '{}'; accepted: float, base64", format));
+  wish.base64 = format == "base64";
+  if (!body.has("input")) bad_field("input", "'input' is missing");
+  const Json& input = body.at("input");
+  const bool one = input.is_string() || (input.is_array() && !input.empty() && input[0].is_number());
+  const Json list = one ? Json::array({input}) : input;
+  if (!list.is_array() || list.empty() || list.size() > 256)
+    bad_field("input", "'input' must be a text, a list of token ids, or a list of at most 256 of these");
+  for (const Json& item : list) {
+    std::vector<llama::Token> tokens;
+    if (item.is_string()) {
+      tokens = model_.tokenize(item.get<std::string>());
+    } else if (item.is_array()) {
+      for (const Json& token : item) {
+        if (!token.is_number_integer() || token.get<std::int64_t>() < 0 ||
+            token.get<std::int64_t>() >= model_.vocabulary())
+          bad_field("input", "'input' must be texts or lists of token ids");
+        tokens.push_back(token.get<llama::Token>());
+      }
+    } else {
+      bad_field("input", "'input' must be texts or lists of token ids");
+    }
+    if (tokens.empty()) bad_field("input", "an input is empty");
+    if (std::ssize(tokens) > settings_.longest)
+      throw ApiError(
+          400, "context_length_exceeded",
+          fmt::format("an input has {} tokens; the context holds {}", tokens.size(), settings_.longest),
+          "input");
+    wish.inputs.push_back(std::move(tokens));
+  }
+  return wish;
+}
+
+Json Service::embeddings_document(const EmbeddingWish& wish,
+                                  const std::vector<std::vector<float>>& rows) const {
+  Json data = Json::array();
+  std::size_t tokens = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].empty()) throw ApiError(500, "failed", "the engine failed to compute an embedding");
+    Json row{{"object", "embedding"}, {"index", i}};
+    if (wish.base64)
+      row["embedding"] =
+          base64_encode({reinterpret_cast<const char*>(rows[i].data()), rows[i].size() * sizeof(float)});
+    else
+      row["embedding"] = rows[i];
+    data.push_back(std::move(row));
+    tokens += wish.inputs[i].size();
+  }
+  return {{"object", "list"},
+          {"data", data},
+          {"model", settings_.model_name},
+          {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}};
 }
 
 Service::Submitted Service::submit(const Completion& completion, Sink sink) {
@@ -36,7 +117,7 @@ Service::Submitted Service::submit(const Completion& completion, Sink sink) {
   }
   try {
     const Engine::Id id = engine_.submit(completion.job, std::move(sink));
-    return {id, Answer(completion, settings_, model_, id, unix_seconds())};
+    return {id, Answer(completion, settings_, model_, fmt::format("{}-{}", nonce_, id), unix_seconds())};
   } catch (const InvalidInput& mistake) {
     throw ApiError(400, "invalid_value", mistake.what());
   } catch (const Unavailable& busy) {
@@ -61,16 +142,11 @@ Json Service::models() const {
 }
 
 Json Service::tokenize(std::string_view body) const {
-  Json json;
-  try {
-    json = Json::parse(body);
-  } catch (const Json::exception&) {
-    throw ApiError(400, "malformed_json", "the body is not valid JSON");
-  }
+  const Json json = parse_body(body);
   if (!json.is_object() || !json.contains("content") || !json.at("content").is_string())
     throw ApiError(400, "invalid_value", "'content' must be a text", "content");
-  const auto tokens =
-      model_.tokenize(json.at("content").get<std::string>(), json.value("add_special", false));
+  const bool special = Fields(json, "").flag("add_special");
+  const auto tokens = model_.tokenize(json.at("content").get<std::string>(), special);
   return {{"tokens", tokens}, {"count", tokens.size()}};
 }
 

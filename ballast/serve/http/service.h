@@ -7,14 +7,19 @@
 #include <string>
 
 #include "ballast/serve/engine.h"
-#include "ballast/serve/http/api.h"
+#include "ballast/serve/http/answer.h"
 
 namespace ballast::serve {
 
+/// POST /v1/embeddings.
+struct EmbeddingWish {
+  std::vector<std::vector<llama::Token>> inputs;
+  bool base64 = false;
+};
+
 class Service {
  public:
-  Service(const llama::Model& model, Engine& engine, ApiSettings settings)
-      : model_(model), engine_(engine), settings_(std::move(settings)) {}
+  Service(const llama::Model& model, Engine& engine, ApiSettings settings);
 
   const ApiSettings& settings() const { return settings_; }
   const llama::Model& model() const { return model_; }
@@ -27,6 +32,10 @@ class Service {
   };
   Completion parse(std::string_view body, bool chat, const SloHeaders& headers) const;
   Submitted submit(const Completion& completion, Sink sink);
+
+  /// Throws ApiError.
+  EmbeddingWish parse_embeddings(std::string_view body) const;
+  Json embeddings_document(const EmbeddingWish& wish, const std::vector<std::vector<float>>& rows) const;
 
   Json models() const;
   Json tokenize(std::string_view body) const;
@@ -46,6 +55,7 @@ class Service {
   const llama::Model& model_;
   Engine& engine_;
   ApiSettings settings_;
+  std::string nonce_;  ///< of this process: ids of two servers never meet
   std::atomic<bool> draining_ = false;
 };
 
