@@ -133,6 +133,9 @@ function(ballast_component name)
     endif()
     install(TARGETS ballast-${name} DESTINATION libexec/ballast)
   endif()
+  if(NOT name STREQUAL "cli")
+    ballast_install_component(${name} USES ${ARG_USES} LIBRARIES ${ARG_PUBLIC_LIBRARIES} ${ARG_LIBRARIES})
+  endif()
 
   if(ARG_TESTS AND BALLAST_TESTS)
     add_executable(ballast-${name}-test ${ARG_TESTS})
@@ -163,6 +166,8 @@ function(ballast_component name)
   endif()
 endfunction()
 
+include(BallastInstall)
+
 # Called once, last: what was declared is written down for the include checker, `ballast doctor` and the tour.
 function(ballast_finish)
   get_property(declared GLOBAL PROPERTY BALLAST_DECLARED)
@@ -174,6 +179,7 @@ function(ballast_finish)
   endforeach()
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/components.txt CONTENT "${text}" @ONLY)
   message(STATUS "components: ${declared}")
+  ballast_install_house()
 endfunction()
 
 add_custom_target(fuzz-programs)

@@ -82,6 +82,38 @@ void refuse_negative_counts(CLI::App& app) {
   }
 }
 
+// What can be typed, for man pages and shell completion: {component, summary, verbs: [{name, summary,
+// examples, flags: [{names, value, default, description, group, required, positional}]}]}. The hidden flag
+// --describe prints it.
+template <typename Entries>
+Json describe(const std::string& component, const CLI::App& app, const Entries& entries) {
+  Json verbs = Json::array();
+  for (const auto& entry : entries) {
+    Json flags = Json::array();
+    for (const CLI::Option* option : entry->app->get_options()) {
+      if (option->get_group().empty()) continue;  // hidden
+      Json names = Json::array();
+      for (const auto& name : option->get_snames()) names.push_back("-" + name);
+      for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+      const bool positional = names.empty();
+      if (positional) names.push_back(option->get_name(true));
+      const bool takes_value = option->get_items_expected_max() > 0;
+      flags.push_back({{"names", names},
+                       {"value", takes_value ? option->get_type_name() : ""},
+                       {"default", option->get_default_str()},
+                       {"description", option->get_description()},
+                       {"group", option->get_group()},
+                       {"required", option->get_required()},
+                       {"positional", positional}});
+    }
+    verbs.push_back({{"name", entry->app->get_name()},
+                     {"summary", entry->app->get_description()},
+                     {"examples", entry->examples},
+                     {"flags", std::move(flags)}});
+  }
+  return {{"component", component}, {"summary", app.get_description()}, {"verbs", std::move(verbs)}};
+}
+
 }  // namespace
 
 void Common::write_json(const Json& document) const {
@@ -142,6 +174,7 @@ struct Program::Entry {
   Common common;
   std::shared_ptr<Verb::Action> action = std::make_shared<Verb::Action>();
   CLI::App* app = nullptr;
+  std::vector<std::string> examples;
 };
 
 Program::Program(std::string component, std::string summary)
@@ -160,6 +193,7 @@ Verb Program::verb(const std::string& name, const std::string& summary,
   verb.app_ = app_.add_subcommand(name, summary);
   verb.action_ = entry.action;
   entry.app = verb.app_;
+  entry.examples = examples;
   Common& common = entry.common;
   auto* app = verb.app_;
   app->add_option("--seed", common.seed, "seed of all randomness")->capture_default_str()->group("Common");
@@ -196,6 +230,10 @@ void Program::tour(const std::string& summary, std::function<void(const Common&,
 }
 
 int Program::main(int argc, char** argv) {
+  if (argc == 2 && std::string(argv[1]) == "--describe") {
+    fmt::print("{}\n", describe(component_, app_, entries_).dump(1));
+    return static_cast<int>(ExitCode::ok);
+  }
   const auto say = [&](const std::string& sentence) {
     std::fflush(stdout);
     std::fprintf(stderr, "ballast %s: %s\n", component_.c_str(), sentence.c_str());

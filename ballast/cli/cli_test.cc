@@ -31,6 +31,46 @@ TEST(Front, HelpAndVersion) {
   EXPECT_EQ(run_command(kBallast + "tour --report").code, 2);
 }
 
+TEST(Completion, BashOffersComponentsVerbsAndFlags) {
+  const auto offered = [](const std::string& words, int place) {
+    return run_command("bash -c 'source <(" + kBallast + "completion bash); COMP_WORDS=(ballast " + words +
+                       "); COMP_CWORD=" + std::to_string(place) + "; _ballast; echo ${COMPREPLY[@]}'")
+        .output;
+  };
+  EXPECT_NE(offered("\"\"", 1).find("base"), std::string::npos);
+  EXPECT_EQ(offered("doc", 1), "doctor\n");
+  EXPECT_EQ(offered("base his", 2), "histogram\n");
+  EXPECT_EQ(offered("base histogram --rep", 3), "--report\n");
+  EXPECT_EQ(offered("completion fi", 2), "fish\n");
+}
+
+TEST(Completion, EveryShellsScriptParses) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    if (run_command(std::string("command -v ") + shell).code != 0) continue;  // bash is always there
+    const auto [code, output] = run_command(kBallast + "completion " + shell + " | " + shell + " -n");
+    EXPECT_EQ(code, 0) << shell << ": " << output;
+  }
+  const auto [code, output] = run_command(kBallast + "completion fiss");
+  EXPECT_EQ(code, 2);
+  EXPECT_NE(output.find("did you mean 'fish'"), std::string::npos) << output;
+}
+
+TEST(Manual, HoldsEveryVerbFlagAndExample) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(run_command(kBallast + "man '" + folder.file("man 1") + "'").code, 0);
+  const std::string page = read_file(folder.file("man 1/ballast-base.1"));
+  for (const char* part : {".TH BALLAST\\-BASE 1", ".SH histogram", "\\fB\\-\\-report\\fR \\fIFILE.html\\fR",
+                           "ballast base histogram", ".SH EXIT STATUS"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  if (run_command("command -v groff").code == 0) {
+    const auto [code, output] =
+        run_command("groff -man -Tascii -ww '" + folder.file("man 1/ballast-base.1") + "' >/dev/null");
+    EXPECT_EQ(output, "");  // no warning
+  }
+  EXPECT_EQ(run_command(kBallast + "man").code, 2);
+  EXPECT_EQ(run_command(kBallast + "man /proc/x").code, 3);
+}
+
 // A copy of the front command among made-up component programs: each is a shell script.
 class Tour : public testing::Test {
  protected:

@@ -4,8 +4,10 @@
 #include <string>
 
 #include "ballast/base/errors.h"
+#include "ballast/cli/completion.h"
 #include "ballast/cli/doctor.h"
 #include "ballast/cli/join_report.h"
+#include "ballast/cli/manual.h"
 #include "ballast/cli/programs.h"
 #include "ballast/cli/tour.h"
 
@@ -18,6 +20,8 @@ int help() {
       "       ballast tour [COMPONENT...]         a guided run of every component, ending in a page\n"
       "       ballast report FILE.json...         results of several runs joined to one page\n"
       "       ballast doctor                      what is built, what is missing, how to get it\n"
+      "       ballast completion bash|zsh|fish    completion of all words for your shell\n"
+      "       ballast man FOLDER                  man pages of all programs\n"
       "       ballast --version\n\ncomponents:");
   for (const auto& component : ballast::cli::components()) {
     std::printf("  %-10s %s%s\n", component.name, component.summary,
@@ -39,6 +43,8 @@ int main(int argc, char** argv) {
     if (word == "doctor") return ballast::cli::doctor({argv + 2, argv + argc});
     if (word == "tour") return ballast::cli::tour({argv + 2, argv + argc});
     if (word == "report") return ballast::cli::join_report({argv + 2, argv + argc});
+    if (word == "completion") return ballast::cli::completion({argv + 2, argv + argc});
+    if (word == "man") return ballast::cli::manual({argv + 2, argv + argc});
     return ballast::cli::start_component(word, argv + 1);
   } catch (const ballast::InvalidInput& error) {
     std::fprintf(stderr, "ballast: %s\n", error.what());

@@ -51,7 +51,7 @@ std::string program_path(const std::string& name) {
 }
 
 int start_component(const std::string& name, char** arguments) {
-  std::vector<std::string> names{"tour", "report", "doctor"};
+  std::vector<std::string> names{"tour", "report", "doctor", "completion", "man"};
   for (const auto& component : kComponents) names.emplace_back(component.name);
   require_one_of("component", name, names);
   const std::string path = program_path(name);
