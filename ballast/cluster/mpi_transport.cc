@@ -402,13 +402,18 @@ bool built_with_mpi() {
 }
 
 std::string describe_mpi() {
-  const int level = start_mpi();
-  int ranks = 1, length = 0;
-  MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+  int length = 0;
   char version[MPI_MAX_LIBRARY_VERSION_STRING];
   MPI_Get_library_version(version, &length);
   std::string text(version, static_cast<std::size_t>(length));
   text = text.substr(0, text.find_first_of(",\n"));
+  // Alone, MPI would start a daemon and listen on the network only to be described.
+  const bool launched = std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr ||
+                        std::getenv("PMI_SIZE") != nullptr || std::getenv("PMIX_RANK") != nullptr;
+  if (!launched) return text + ", not started (no mpirun)";
+  const int level = start_mpi();
+  int ranks = 1;
+  MPI_Comm_size(MPI_COMM_WORLD, &ranks);
   static constexpr const char* kLevels[] = {"single", "funneled", "serialized", "multiple"};
   return fmt::format("{}, thread level {}, {} rank{}", text, kLevels[std::clamp(level, 0, 3)], ranks,
                      ranks == 1 ? "" : "s");
