@@ -12,6 +12,7 @@
 #include "ballast/ragged/lengths.h"
 #include "ballast/ragged/peers/library_products.h"
 #include "ballast/ragged/program.h"
+#include "ballast/ragged/transform.h"
 #include "ballast/ragged/verbs.h"
 
 namespace ballast::ragged {

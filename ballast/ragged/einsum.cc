@@ -86,29 +86,32 @@ std::map<std::string, Declared> parse_dims(const std::string& dims) {
     const std::size_t start = t.at();
     const std::string name = t.name();
     Declared d{dim(name)};
-    Dim of;
+    std::vector<Dim> of;
     std::string of_name;
     if (t.take('(')) {
-      of_name = t.name();
-      const auto found = all.find(of_name);
-      if (found == all.end()) t.fail("dimension " + of_name + " must be declared before " + name);
-      of = found->second.dim;
+      do {
+        of_name = t.name();
+        const auto found = all.find(of_name);
+        if (found == all.end()) t.fail("dimension " + of_name + " must be declared before " + name);
+        of.push_back(found->second.dim);
+      } while (t.take(','));
       t.expect(')');
     }
     t.expect(':');
     if (std::isdigit(static_cast<unsigned char>(t.peek()))) {
-      if (of) t.fail("a constant extent depends on nothing");
+      if (!of.empty()) t.fail("a constant extent depends on nothing");
       d.extent = LengthFn(static_cast<std::int64_t>(t.number()));
     } else {
       const std::string extent = t.name();
-      if (of && extent == of_name) {
+      if (of.size() == 1 && extent == of_name) {
         std::int64_t constant = 0;
         if (t.take('+')) constant = static_cast<std::int64_t>(t.number());
         const LengthFn& outer = all.at(of_name).extent;
-        d.extent = LengthFn::affine(of, 1, constant,
+        d.extent = LengthFn::affine(of[0], 1, constant,
                                     outer.high() >= loop::kNoMaximum ? kLongest : outer.high() + constant);
       } else {
-        d.extent = of ? LengthFn::data(extent, of, 0, kLongest) : LengthFn::scalar(extent, 0, kLongest);
+        d.extent =
+            of.empty() ? LengthFn::scalar(extent, 0, kLongest) : LengthFn::data(extent, of, 0, kLongest);
       }
     }
     if (!all.emplace(name, d).second) t.fail("dimension " + name + " is declared twice", start);
@@ -342,6 +345,13 @@ class ScheduleReader {
     for (const YAML::Node& n : node) out.push_back(loop_of(n));
     return out;
   }
+  Tensor tensor_of(const YAML::Node& node) const {
+    const auto name = node.as<std::string>();
+    if (e_.output->name == name) return e_.output;
+    for (const Tensor& in : e_.inputs)
+      if (in->name == name) return in;
+    fail("no tensor '" + name + "'");
+  }
   Dim dim_of(const YAML::Node& node) const {
     const auto found = e_.dims.find(node.as<std::string>());
     if (found == e_.dims.end()) fail("no dimension '" + node.as<std::string>() + "'");
@@ -355,13 +365,15 @@ class ScheduleReader {
   void apply(const std::string& primitive, const YAML::Node& n) {
     cli::require_one_of("primitive", primitive,
                         {"split", "fuse", "reorder", "parallel", "vectorize", "unroll", "microkernel",
-                         "pad_loop", "pad_storage", "remap", "fuse_maps", "hoist_loads", "elide_guards"});
+                         "pad_loop", "pad_storage", "reorder_dims", "remap", "balance", "fuse_maps",
+                         "cache_read", "cache_write", "hoist_loads", "elide_guards"});
     if (primitive == "split") {
       const auto [outer, inner] = s_.split(loop_of(n["loop"]), n["factor"].as<std::int64_t>());
       name_loop(n["into"][0], outer);
       name_loop(n["into"][1], inner);
     } else if (primitive == "fuse") {
-      name_loop(n["into"], s_.fuse(loop_of(n["loops"][0]), loop_of(n["loops"][1])));
+      name_loop(n["into"], s_.fuse(loop_of(n["loops"][0]), loop_of(n["loops"][1]),
+                                   n["bulk"] ? n["bulk"].as<std::int64_t>() : 1));
     } else if (primitive == "reorder") {
       s_.reorder(loops_of(n));
     } else if (primitive == "parallel") {
@@ -377,18 +389,28 @@ class ScheduleReader {
     } else if (primitive == "pad_loop") {
       s_.pad_loop(dim_of(n["dim"]), n["multiple"].as<std::int64_t>());
     } else if (primitive == "pad_storage") {
-      const auto name = n["tensor"].as<std::string>();
-      Tensor t = e_.output->name == name ? e_.output : nullptr;
-      for (const Tensor& in : e_.inputs)
-        if (in->name == name) t = in;
-      if (!t) fail("no tensor '" + name + "'");
-      pad_storage(t, dim_of(n["dim"]), n["multiple"].as<std::int64_t>());
+      pad_storage(tensor_of(n["tensor"]), dim_of(n["dim"]), n["multiple"].as<std::int64_t>());
+    } else if (primitive == "reorder_dims") {
+      std::vector<Dim> order;
+      for (const YAML::Node& d : n["order"]) order.push_back(dim_of(d));
+      reorder_dims(tensor_of(n["tensor"]), order);
+    } else if (primitive == "cache_read") {
+      s_.cache_read(tensor_of(n["tensor"]), loop_of(n["at"]));
+    } else if (primitive == "cache_write") {
+      if (n.as<bool>()) s_.cache_write();
+    } else if (primitive == "balance") {
+      cli::require_one_of("balance", n.as<std::string>(), {"cost", "contiguous", "dynamic"});
+      s_.balance(n.as<std::string>() == "cost"         ? loop::Balance::cost_prefix
+                 : n.as<std::string>() == "contiguous" ? loop::Balance::contiguous
+                                                       : loop::Balance::dynamic);
     } else if (primitive == "remap") {
       cli::require_one_of("remap", n.as<std::string>(), {"cost"});
       s_.remap_by_cost();
     } else if (primitive == "fuse_maps") {
-      cli::require_one_of("fuse_maps", n.as<std::string>(), {"table", "search"});
-      s_.fuse_maps(n.as<std::string>() == "table" ? FuseMaps::table : FuseMaps::search);
+      cli::require_one_of("fuse_maps", n.as<std::string>(), {"table", "search", "walk"});
+      s_.fuse_maps(n.as<std::string>() == "table"    ? FuseMaps::table
+                   : n.as<std::string>() == "search" ? FuseMaps::search
+                                                     : FuseMaps::walk);
     } else if (primitive == "hoist_loads") {
       s_.hoist_loads(n.as<bool>());
     } else if (n.as<bool>()) {

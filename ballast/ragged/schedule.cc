@@ -66,7 +66,29 @@ std::pair<Loop, Loop> Schedule::split(Loop loop, std::int64_t factor) {
   return {{outer}, {inner}};
 }
 
-Loop Schedule::fuse(Loop outer, Loop inner) {
+std::pair<Loop, Loop> Schedule::split_parts(Loop loop, std::int64_t parts) {
+  const Info& info = loops_[static_cast<std::size_t>(loop.id)];
+  const LengthFn* extent = nullptr;
+  if (info.kind == Kind::root)
+    extent = &(info.reduction ? stage_->definition.reduce : stage_->axes)[static_cast<std::size_t>(info.axis)]
+                  .extent;
+  if (parts <= 0 || extent == nullptr || !extent->is_constant())
+    refuse("split_parts", loop,
+           "it takes a positive number of parts and a loop of constant extent; split by a factor");
+  return split(loop, std::max<std::int64_t>(1, (extent->constant() + parts - 1) / parts));
+}
+
+std::vector<Loop> Schedule::tile(Loop a, Loop b, std::int64_t factor_a, std::int64_t factor_b) {
+  if (position(b, "tile") != position(a, "tile") + 1)
+    refuse("tile", a, fmt::format("{} is not the loop directly inside it; reorder them first", name(b)));
+  const auto [ao, ai] = split(a, factor_a);
+  const auto [bo, bi] = split(b, factor_b);
+  reorder({ao, bo, ai, bi});
+  return {ao, bo, ai, bi};
+}
+
+Loop Schedule::fuse(Loop outer, Loop inner, std::int64_t bulk) {
+  if (bulk <= 0) refuse("fuse", outer, fmt::format("bulk multiple {} is not positive", bulk));
   const std::size_t at = position(outer, "fuse"), next = position(inner, "fuse");
   if (next != at + 1)
     refuse("fuse", outer,
@@ -80,6 +102,7 @@ Loop Schedule::fuse(Loop outer, Loop inner) {
   info.reduction = a.reduction;
   info.first = outer.id;
   info.second = inner.id;
+  info.bulk = bulk;
   loops_.push_back(info);
   leaves_[at] = static_cast<int>(loops_.size()) - 1;
   leaves_.erase(leaves_.begin() + static_cast<std::ptrdiff_t>(next));
@@ -132,6 +155,24 @@ Schedule& Schedule::microkernel(Loop rows, Loop columns, Loop reduction) {
 
 Schedule& Schedule::remap_by_cost() {
   remap_ = true;
+  return *this;
+}
+Schedule& Schedule::balance(loop::Balance policy) {
+  balance_ = policy;
+  return *this;
+}
+Schedule& Schedule::cache_read(const Tensor& tensor, Loop at) {
+  caches_.push_back({tensor, at.id, false});
+  return *this;
+}
+Schedule& Schedule::compute_at(const Tensor& producer, Loop at) {
+  if (producer->is_input || producer->target)
+    refuse("compute_at", at, producer->name + " is no whole computed stage; cache_read copies an input");
+  caches_.push_back({producer, at.id, true});
+  return *this;
+}
+Schedule& Schedule::cache_write() {
+  cache_write_ = true;
   return *this;
 }
 Schedule& Schedule::fuse_maps(FuseMaps maps) {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "ballast/loop/kernel.h"
 #include "ballast/ragged/stage.h"
 
 namespace ballast::ragged {
@@ -24,8 +25,9 @@ struct Loop {
 
 /// How a fused loop finds the two loops that it came from.
 enum class FuseMaps : std::uint8_t {
-  table,  ///< the paper's: one entry an iteration of the fused loop
-  search  ///< binary search in the prefix sums: no table of the fused loop's size
+  table,   ///< the paper's: one entry an iteration of the fused loop
+  search,  ///< binary search in the prefix sums: no table of the fused loop's size
+  walk     ///< a search where a run of iterations begins, then one step at a time; tasks and lanes search
 };
 
 class Schedule {
@@ -38,8 +40,14 @@ class Schedule {
 
   /// outer * factor + inner. The last inner loop ends where the dimension ends; no guard, no padding.
   std::pair<Loop, Loop> split(Loop loop, std::int64_t factor);
-  /// One loop over all iterations of two adjacent ones; the inner extent may depend on the outer index.
-  Loop fuse(Loop outer, Loop inner);
+  /// split into `parts` outer iterations; the loop's extent must be a constant.
+  std::pair<Loop, Loop> split_parts(Loop loop, std::int64_t parts);
+  /// Splits two loops and puts the inner ones inside: {outer a, outer b, inner a, inner b}.
+  std::vector<Loop> tile(Loop a, Loop b, std::int64_t factor_a, std::int64_t factor_b);
+  /// One loop over all iterations of two adjacent ones; the inner extent may depend on the outer index. With
+  /// `bulk` the number of iterations is rounded up to a multiple of it: the surplus belongs to a slice behind
+  /// the last one, for which every tensor gets room (bulk padding); a split by a divisor of it has no tail.
+  Loop fuse(Loop outer, Loop inner, std::int64_t bulk = 1);
   /// Puts these loops, which hold some positions of the nest, into this order at the same positions.
   Schedule& reorder(const std::vector<Loop>& order);
   /// Rounds a loop's extent up to a multiple of m. Iterations beyond the dimension are guarded unless it is
@@ -53,6 +61,15 @@ class Schedule {
   Schedule& microkernel(Loop rows, Loop columns, Loop reduction);
   /// Heavy tasks first, by the modelled cost.
   Schedule& remap_by_cost();
+  /// How tasks are cut over the workers; the stage's, or of a horizontally fused group its first stage's.
+  Schedule& balance(loop::Balance policy);
+  /// At each iteration of `at`, the part of an input (or of another stage's result) that the loops inside
+  /// read is copied to a local array of constant size first.
+  Schedule& cache_read(const Tensor& tensor, Loop at);
+  /// The same, but the producer's elements are computed there and never stored as a whole.
+  Schedule& compute_at(const Tensor& producer, Loop at);
+  /// A reduction adds up in a local array and writes each element once.
+  Schedule& cache_write();
   Schedule& fuse_maps(FuseMaps maps);
   /// Loads of auxiliary tables are bound once, at the outermost loop that determines them (default), or read
   /// at each use.
@@ -63,6 +80,7 @@ class Schedule {
   /// Leaf loops from the outermost, for messages and tests.
   std::vector<Loop> leaves() const;
   std::string name(Loop loop) const { return loops_[static_cast<std::size_t>(loop.id)].name; }
+  loop::Balance balance() const { return balance_; }
   bool is_reduction(Loop loop) const { return loops_[static_cast<std::size_t>(loop.id)].reduction; }
 
  private:
@@ -76,6 +94,7 @@ class Schedule {
     int parent = -1, sibling = -1;  ///< of a split
     int first = -1, second = -1;    ///< of a fusion
     std::int64_t factor = 1, padding = 1;
+    std::int64_t bulk = 1;  ///< of a fusion
     loop::LoopKind annotation = loop::LoopKind::serial;
   };
   std::size_t position(Loop loop, const char* primitive) const;
@@ -86,7 +105,14 @@ class Schedule {
   std::vector<int> leaves_;
   int parallel_ = -1;
   int micro_[3] = {-1, -1, -1};
-  bool remap_ = false, hoist_ = true, elide_ = false;
+  struct Cache {
+    Tensor tensor;
+    int loop = -1;
+    bool compute = false;
+  };
+  std::vector<Cache> caches_;
+  bool remap_ = false, hoist_ = true, elide_ = false, cache_write_ = false;
+  loop::Balance balance_ = loop::Balance::cost_prefix;
   FuseMaps maps_ = FuseMaps::table;
 };
 

@@ -29,16 +29,25 @@ LengthFn LengthFn::scalar(std::string name, std::int64_t low, std::int64_t high)
 }
 
 LengthFn LengthFn::data(std::string name, Dim of, std::int64_t low, std::int64_t high) {
+  return data(std::move(name), std::vector<Dim>{std::move(of)}, low, high);
+}
+
+LengthFn LengthFn::data(std::string name, std::vector<Dim> of, std::int64_t low, std::int64_t high) {
+  if (of.empty()) throw InvalidInput("length function " + name + " depends on no dimension: use scalar");
   LengthFn f = scalar(std::move(name), low, high);
   f.kind_ = Kind::data;
   f.of_ = std::move(of);
   return f;
 }
 
+bool LengthFn::depends_on(const Dim& d) const {
+  return std::find(of_.begin(), of_.end(), d) != of_.end();
+}
+
 LengthFn LengthFn::affine(Dim of, std::int64_t factor, std::int64_t constant, std::int64_t high) {
   LengthFn f(0);
   f.kind_ = Kind::affine;
-  f.of_ = std::move(of);
+  f.of_ = {std::move(of)};
   f.factor_ = factor;
   f.constant_ = constant;
   f.high_ = high;
@@ -114,10 +123,12 @@ std::string LengthFn::normal() const {
       text = "$" + name_;
       break;
     case Kind::data:
-      text = fmt::format("{}({})", name_, of_->name);
+      text = name_ + "(";
+      for (const Dim& d : of_) text += (d == of_.front() ? "" : ",") + d->name;
+      text += ")";
       break;
     case Kind::affine:
-      text = fmt::format("({}*{}+{})", factor_, of_->name, constant_);
+      text = fmt::format("({}*{}+{})", factor_, of_.front()->name, constant_);
       break;
   }
   static constexpr const char* kNames[] = {"up", "down", "pieces", "most"};
@@ -196,7 +207,7 @@ Tensor make_stage(std::string name, std::vector<Axis> axes) {
   auto stage = std::make_shared<Stage>();
   stage->name = std::move(name);
   for (std::size_t i = 0; i < axes.size(); ++i) {
-    if (const Dim& of = axes[i].extent.of()) {
+    for (const Dim& of : axes[i].extent.all_of()) {
       const bool outer = std::any_of(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(i),
                                      [&](const Axis& a) { return a.dim == of; });
       if (!outer)
@@ -246,11 +257,11 @@ Tensor compute(std::string name, std::vector<Axis> axes,
   t->definition = body(index);
   if (!t->definition.value) throw CompileError("stage " + t->name + " has no expression");
   for (const Axis& r : t->definition.reduce) {
-    const Dim& of = r.extent.of();
-    if (of && !index.values.contains(of))
-      throw CompileError(fmt::format(
-          "stage {}: the extent of the reduction {} depends on {}, which is no dimension of the stage",
-          t->name, r.dim->name, of->name));
+    for (const Dim& of : r.extent.all_of())
+      if (!index.values.contains(of))
+        throw CompileError(fmt::format(
+            "stage {}: the extent of the reduction {} depends on {}, which is no dimension of the stage",
+            t->name, r.dim->name, of->name));
   }
   return t;
 }
@@ -267,6 +278,28 @@ Expr read(const Tensor& tensor, std::vector<Expr> index) {
   return Expr(n);
 }
 
+Expr length_of(const LengthFn& length, const Index& index) {
+  auto buffer = std::make_shared<TensorBuffer>();
+  buffer->name = length.normal();
+  buffer->type = loop::DType::i64;
+  buffer->space = loop::Space::tensor;
+  buffer->low = length.low();
+  buffer->high = length.high();
+  buffer->length = length;
+  auto n = std::make_shared<loop::ExprNode>();
+  n->op = loop::Op::load;
+  n->type = loop::DType::i64;
+  for (const Dim& d : length.all_of()) n->args.push_back(index[d]);
+  n->buffer = buffer;
+  return Expr(n);
+}
+
+const LengthFn* length_read_by(const loop::ExprNode& load) {
+  if (load.op != loop::Op::load || load.buffer->space != loop::Space::tensor) return nullptr;
+  const auto& length = static_cast<const TensorBuffer*>(load.buffer.get())->length;
+  return length ? &*length : nullptr;
+}
+
 void pad_storage(const Tensor& tensor, const Dim& d, std::int64_t m) {
   for (std::size_t i = 0; i < tensor->axes.size(); ++i) {
     if (tensor->axes[i].dim != d) continue;
@@ -276,38 +309,24 @@ void pad_storage(const Tensor& tensor, const Dim& d, std::int64_t m) {
   throw CompileError(fmt::format("{} has no dimension {}: pad_storage", tensor->name, d->name));
 }
 
-std::pair<Tensor, Tensor> split_op(const Tensor& stage, const Dim& d, const LengthFn& p) {
-  if (stage->is_input || stage->target)
-    throw CompileError("split_op of " + stage->name + ": only a computed stage that was not split before");
-  const auto find = [&](const std::vector<Axis>& axes) {
-    for (std::size_t i = 0; i < axes.size(); ++i)
-      if (axes[i].dim == d) return static_cast<int>(i);
-    return -1;
-  };
-  const int axis = find(stage->axes), reduction = find(stage->definition.reduce);
-  if (axis < 0 && reduction < 0)
-    throw CompileError(fmt::format("split_op of {}: it has no dimension {}", stage->name, d->name));
-  const std::vector<Axis>& axes = axis >= 0 ? stage->axes : stage->definition.reduce;
-  const auto at = static_cast<std::size_t>(axis >= 0 ? axis : reduction);
-  if (!p.provably_at_most(axes[at].extent))
-    throw CompileError(fmt::format("split_op of {}: {} is not provably at most the extent {}", stage->name,
-                                   p.normal(), axes[at].extent.normal()));
-  if (reduction >= 0 && (stage->definition.combine != loop::Combine::sum || stage->definition.epilogue))
-    throw CompileError("split_op of " + stage->name + ": a split reduction is a plain sum");
-  const auto part = [&](const char* suffix) {
-    auto copy = std::make_shared<Stage>(*stage);
-    copy->name += suffix;
-    copy->target = stage;
-    copy->split_axis = static_cast<int>(at);
-    copy->split_reduction = reduction >= 0;
-    return copy;
-  };
-  Tensor first = part(".head"), second = part(".tail");
-  (axis >= 0 ? first->axes : first->definition.reduce)[at].extent = p;
-  first->split_axis = -1;
-  second->split_from = {p};
-  second->adds = reduction >= 0;
-  return {first, second};
+void reorder_dims(const Tensor& tensor, const std::vector<Dim>& order) {
+  std::vector<std::size_t> places;
+  for (const Dim& d : order)
+    for (std::size_t i = 0; i < tensor->axes.size(); ++i)
+      if (tensor->axes[i].dim == d) places.push_back(i);
+  std::vector<std::size_t> sorted = places;
+  std::sort(sorted.begin(), sorted.end());
+  if (places.size() != tensor->axes.size() ||
+      std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+    throw CompileError(tensor->name + ", reorder_dims: every dimension once is expected");
+  for (std::size_t i = 0; i < order.size(); ++i)
+    for (const Dim& of : tensor->axes[places[i]].extent.all_of())
+      if (std::find(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(i), of) ==
+          order.begin() + static_cast<std::ptrdiff_t>(i))
+        throw CompileError(
+            fmt::format("{}, reorder_dims: the extent of {} depends on {}, which must stay outside",
+                        tensor->name, order[i]->name, of->name));
+  tensor->order = places;
 }
 
 }  // namespace ballast::ragged

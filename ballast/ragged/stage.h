@@ -10,13 +10,16 @@
 //     x[j], x[h], r[k]}); });
 //   });
 //
-// An extent may depend on one dimension outside it. Schedules (schedule.h) and lowering (lower.h) come after.
+// An extent may depend on one dimension outside it, or on several: then it has one length a *fiber*, a
+// combination of their indices (words of a paragraph of a document). Changes of whole stages are in
+// transform.h; schedules (schedule.h) and lowering (lower.h) come after.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -48,6 +51,9 @@ class LengthFn {
   static LengthFn scalar(std::string name, std::int64_t low = 0, std::int64_t high = loop::kNoMaximum);
   /// One value an index of `of`, bound to data when the kernel is prepared; always within [low, high].
   static LengthFn data(std::string name, Dim of, std::int64_t low, std::int64_t high);
+  /// One value a fiber: a combination of indices of `of`, which are the first dimensions of every tensor that
+  /// has this extent, from the outermost; the data lie in the order of the fibers.
+  static LengthFn data(std::string name, std::vector<Dim> of, std::int64_t low, std::int64_t high);
   /// Closed form: factor * index of `of` + constant.
   static LengthFn affine(Dim of, std::int64_t factor, std::int64_t constant, std::int64_t high);
 
@@ -58,7 +64,10 @@ class LengthFn {
 
   bool is_constant() const { return kind_ == Kind::constant && steps_.empty(); }
   std::int64_t constant() const { return constant_; }
-  const Dim& of() const { return of_; }  ///< null when it does not depend on a dimension
+  /// The dimension it depends on, of several the innermost; null when there is none.
+  Dim of() const { return of_.empty() ? nullptr : of_.back(); }
+  const std::vector<Dim>& all_of() const { return of_; }
+  bool depends_on(const Dim& d) const;
   std::int64_t low() const, high() const;
   /// Without the roundings.
   LengthFn base() const;
@@ -80,7 +89,7 @@ class LengthFn {
   LengthFn with(Step step, std::int64_t m) const;
   Kind kind_ = Kind::constant;
   std::string name_;
-  Dim of_;
+  std::vector<Dim> of_;
   std::int64_t constant_ = 0, factor_ = 0, low_ = 0, high_ = 0;
   std::vector<std::pair<Step, std::int64_t>> steps_;
 };
@@ -107,6 +116,8 @@ struct Definition {
   std::vector<loop::Var> reduce_vars;
   loop::Combine combine = loop::Combine::sum;
   std::function<loop::Expr(const loop::Expr&)> epilogue;
+  /// Empty, or a condition under which an element of the reduction counts; nothing is read where it is false.
+  loop::Expr where;
 };
 Definition reduce(loop::Combine combine, std::vector<Axis> axes,
                   const std::function<loop::Expr(const Index&)>& value,
@@ -117,13 +128,14 @@ Definition sum(std::vector<Axis> axes, const std::function<loop::Expr(const Inde
 struct Stage {
   std::string name;
   std::vector<Axis> axes;
-  std::vector<LengthFn> storage;  ///< extents in memory: at least the axes' (pad_storage)
+  std::vector<LengthFn> storage;   ///< extents in memory: at least the axes' (pad_storage)
+  std::vector<std::size_t> order;  ///< axes in memory from the outermost; empty: as declared (reorder_dims)
   bool is_input = false;
   std::vector<loop::Var> vars;  ///< of the axes
   Definition definition;
   loop::Buffer placeholder;  ///< reads of this tensor in other stages' expressions name it
-  /// Operation splitting: this stage computes only [min, extent) of the axis `split_axis`, into `target`'s
-  /// memory; for a reduction it adds to what is there.
+  /// Operation splitting (transform.h): this stage computes only [min, extent) of the axis `split_axis`, into
+  /// `target`'s memory; for a reduction it adds to what is there.
   int split_axis = -1;
   bool split_reduction = false, adds = false;
   std::vector<LengthFn> split_from;
@@ -131,10 +143,17 @@ struct Stage {
 };
 using Tensor = std::shared_ptr<Stage>;
 
-/// What reads of a tensor name before lowering.
+/// What reads of a tensor, or of a length, name before lowering.
 struct TensorBuffer : loop::BufferNode {
   std::weak_ptr<Stage> owner;
+  std::optional<LengthFn> length;
 };
+/// The length that a load in a stage's expression stands for; null: it reads a tensor or a table.
+const LengthFn* length_read_by(const loop::ExprNode& load);
+
+/// The value of a length function inside an expression, such as a condition: at the index of the dimensions
+/// it depends on.
+loop::Expr length_of(const LengthFn& length, const Index& index);
 
 Tensor input(std::string name, std::vector<Axis> axes);
 Tensor compute(std::string name, std::vector<Axis> axes, const std::function<Definition(const Index&)>& body);
@@ -143,8 +162,8 @@ loop::Expr read(const Tensor& tensor, std::vector<loop::Expr> index);
 /// Rounds the extent of a dimension in memory up to a multiple of m.
 void pad_storage(const Tensor& tensor, const Dim& d, std::int64_t m);
 
-/// Two stages over [0, p) and [p, extent) of the axis d, each to be scheduled on its own, writing one tensor.
-/// For a reduction axis the second adds to the first's result and must run after it.
-std::pair<Tensor, Tensor> split_op(const Tensor& stage, const Dim& d, const LengthFn& p);
+/// The order of the dimensions in memory, from the outermost; computations do not change. Throws CompileError
+/// when an extent would come before the dimension that it depends on.
+void reorder_dims(const Tensor& tensor, const std::vector<Dim>& order);
 
 }  // namespace ballast::ragged
