@@ -157,6 +157,14 @@ std::optional<std::int64_t> number_of(const std::string& text) {
 }
 
 Answer Access::run(const Operation& operation, const Value* value, orch::Emit<Access>& out) {
+  std::optional<Write> write;
+  Answer answer = operate(operation, value, out.id(), write);
+  if (write) out.self(std::move(*write));
+  return answer;
+}
+
+Answer operate(const Operation& operation, const Value* value, orch::TaskId id,
+               std::optional<Write>& written) {
   Answer answer{.status = value == nullptr ? Status::absent : Status::found};
   Write write;
   switch (operation.kind) {
@@ -166,10 +174,10 @@ Answer Access::run(const Operation& operation, const Value* value, orch::Emit<Ac
     case Kind::exists:
       return answer;
     case Kind::put:
-      write.last = Write::Last{out.id(), false, operation.value};
+      write.last = Write::Last{id, false, operation.value};
       break;
     case Kind::erase:
-      write.last = Write::Last{out.id(), true, {}};
+      write.last = Write::Last{id, true, {}};
       break;
     case Kind::add:
     case Kind::min:
@@ -180,12 +188,12 @@ Answer Access::run(const Operation& operation, const Value* value, orch::Emit<Ac
                                      : write.greatest) = operation.number;
       break;
     case Kind::append:
-      write.appends.emplace_back(out.id(), operation.value);
+      write.appends.emplace_back(id, operation.value);
       break;
     case Kind::compare_and_set:
       throw InvalidInput("compare-and-set is an operation of the serial class");
   }
-  out.self(std::move(write));
+  written = std::move(write);
   return answer;
 }
 

@@ -94,6 +94,10 @@ struct Write {
   static Write decode(Reader& in);
 };
 
+/// What an operation answers, given the value from before its batch, and what it writes (if anything).
+Answer operate(const Operation& operation, const Value* value, orch::TaskId id,
+               std::optional<Write>& written);
+
 /// The task class of batches: reads and merging writes.
 struct Access {
   using Key = std::string;

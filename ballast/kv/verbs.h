@@ -6,6 +6,7 @@
 namespace ballast::kv {
 
 void add_serve(cli::Program& program);
+void add_plan(cli::Program& program);
 void add_bench(cli::Program& program);
 void add_tour(cli::Program& program);
 

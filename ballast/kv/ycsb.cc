@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <map>
 #include <sstream>
 
@@ -183,6 +182,10 @@ struct Ycsb {
     }
     return a;
   }
+  static bool same(const Writes& x, const Writes& y) {  // the order of fields does not matter
+    return x.list.size() == y.list.size() &&
+           std::is_permutation(x.list.begin(), x.list.end(), y.list.begin());
+  }
   static void apply(Record& record, const Writes& writes) {
     record.fields = writes.fields;
     record.field_bytes = writes.field_bytes;
@@ -200,13 +203,18 @@ double share_of(const std::string& path, std::uint64_t line, const std::string& 
 }
 
 void check(const Workload& workload, const std::string& where) {
-  const double sum = workload.read + workload.update + workload.insert + workload.read_modify_write;
+  const double sum =
+      workload.read + workload.update + workload.insert + workload.read_modify_write + workload.scan;
   if (sum < 0.999 || sum > 1.001)
     throw InvalidInput(fmt::format("{}: the shares of operations add up to {}", where, sum), "",
                        "shares that add up to 1");
   if (workload.fields < 1 || workload.fields > Record::kMostFields || workload.field_bytes < 8)
     throw InvalidInput(fmt::format("{}: {} fields of {} bytes", where, workload.fields, workload.field_bytes),
                        "", "1 to 16 fields of at least 8 bytes");
+  if (workload.scan > 0 &&
+      (workload.read_modify_write > 0 || workload.max_scan < 1 || workload.max_scan > 10'000))
+    throw InvalidInput(where + ": a workload with scans", "",
+                       "no read-modify-write, and maxscanlength 1 to 10000");
   if (workload.records < 2)
     throw InvalidInput(where + ": recordcount", std::to_string(workload.records), "at least 2");
 }
@@ -220,10 +228,8 @@ Workload Workload::named(const std::string& letter) {
   if (letter == "C") return w.read = 1, w.update = 0, w;
   if (letter == "D") return w.read = 0.95, w.update = 0, w.insert = 0.05, w.law = data::KeyLaw::latest, w;
   if (letter == "F") return w.update = 0, w.read_modify_write = 0.5, w;
-  if (letter == "E")
-    throw InvalidInput("--workload", letter,
-                       "A, B, C, D, F or a .properties file (E is scans, which this store has not)");
-  throw InvalidInput("--workload", letter, "A, B, C, D, F or a .properties file");
+  if (letter == "E") return w.read = 0, w.update = 0, w.insert = 0.05, w.scan = 0.95, w;
+  throw InvalidInput("--workload", letter, "A to F or a .properties file");
 }
 
 Workload Workload::from_properties(const std::string& path) {
@@ -253,9 +259,13 @@ Workload Workload::from_properties(const std::string& path) {
     } else if (name == "readmodifywriteproportion") {
       w.read_modify_write = share();
     } else if (name == "scanproportion") {
-      if (share() > 0)
-        throw InvalidInput::at(path, number, "scans are not among this store's operations",
-                               "scanproportion=0");
+      w.scan = share();
+    } else if (name == "maxscanlength") {
+      w.max_scan = static_cast<std::uint32_t>(share());
+    } else if (name == "scanlengthdistribution") {
+      if (value != "uniform")
+        throw InvalidInput::at(path, number, "scanlengthdistribution '" + value + "' is not known",
+                               "uniform");
     } else if (name == "recordcount") {
       w.records = static_cast<std::uint64_t>(share());
     } else if (name == "fieldcount") {
@@ -271,8 +281,7 @@ Workload Workload::from_properties(const std::string& path) {
               : value == "ycsb-zipfian" ? data::KeyLaw::scrambled
                                         : data::key_law("requestdistribution", value);
     } else if (name != "operationcount" && name != "workload" && name != "insertorder" &&
-               name != "maxscanlength" && name != "scanlengthdistribution" && name != "writeallfields" &&
-               name != "hotspotdatafraction" && name != "hotspotopnfraction") {
+               name != "writeallfields" && name != "hotspotdatafraction" && name != "hotspotopnfraction") {
       throw InvalidInput::at(path, number, "property '" + name + "' is not known");
     }
   }
@@ -284,6 +293,7 @@ std::vector<WorkloadResult> run_workload(cluster::Cluster& cluster, const Worklo
                                          const std::vector<std::string>& methods, std::uint64_t batch_size,
                                          int rounds, std::uint64_t seed) {
   check(workload, workload.name);
+  if (workload.scan > 0) return run_scan_workload(cluster, workload, methods, batch_size, rounds, seed);
   std::vector<orch::Options> options;
   for (const auto& name : methods) options.push_back(orch::options_from_name(name));
   const double exponent =
@@ -332,10 +342,8 @@ std::vector<WorkloadResult> run_workload(cluster::Cluster& cluster, const Worklo
           batch.add(key, request);
         }
         me.barrier();
-        const auto start = std::chrono::steady_clock::now();
         result.report = orch::run(me, store, batch, options[m]);
-        me.barrier();
-        result.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        result.seconds += result.report.seconds();
         result.busiest_bytes += result.report.busiest_bytes();
         result.operations += batch_size * static_cast<std::uint64_t>(me.machines());
         for (std::size_t i = 0; i < batch.size(); ++i) digest += mix64(batch.reply(i).digest + i);

@@ -1,6 +1,6 @@
 // YCSB (Cooper et al., SoCC 2010): its workloads as batches. Records are 10 fields of 100 bytes by default; a
 // read takes the whole record, an update writes one field, a read-modify-write does both, an insert makes a
-// new record.
+// new record. Workloads with scans (E) run on the ordered store, whose records are real strings.
 //
 //   Workload workload = Workload::named("A");            // or from_properties("workloads/workloada")
 //   auto result = run_workload(cluster, workload, {"push", "td-orch"}, ...);
@@ -19,14 +19,16 @@ namespace ballast::kv {
 
 struct Workload {
   std::string name;
-  double read = 0.5, update = 0.5, insert = 0, read_modify_write = 0;  ///< shares; their sum is 1
+  double read = 0.5, update = 0.5, insert = 0, read_modify_write = 0,
+         scan = 0;  ///< shares; their sum is 1
   data::KeyLaw law = data::KeyLaw::zipf;
   double exponent = 0.99;
   std::uint64_t records = 100'000;
   std::uint32_t fields = 10, field_bytes = 100;
-  bool read_all_fields = true;  ///< else one field
+  bool read_all_fields = true;   ///< else one field
+  std::uint32_t max_scan = 100;  ///< entries of a scan: 1 to this, uniform
 
-  /// A, B, C, D or F. Throws InvalidInput for E (scans: not among the operations) and for what is none.
+  /// A to F. Throws InvalidInput for what is none.
   static Workload named(const std::string& letter);
   /// An original .properties file. Throws InvalidInput with file and line for what is unknown or wrong.
   static Workload from_properties(const std::string& path);
@@ -48,5 +50,10 @@ struct WorkloadResult {
 std::vector<WorkloadResult> run_workload(cluster::Cluster& cluster, const Workload& workload,
                                          const std::vector<std::string>& methods, std::uint64_t batch,
                                          int rounds, std::uint64_t seed);
+
+/// The same for a workload with scans, on the ordered store (called by run_workload).
+std::vector<WorkloadResult> run_scan_workload(cluster::Cluster& cluster, const Workload& workload,
+                                              const std::vector<std::string>& methods, std::uint64_t batch,
+                                              int rounds, std::uint64_t seed);
 
 }  // namespace ballast::kv

@@ -1,7 +1,9 @@
-// `--fanout auto`: every machine's 64 heaviest keys climb one tree of fan-out 4 (every node merges and keeps
-// 64, so that nobody receives P sketches); its root evaluates the bytes model for flat, sqrt(P), 4 and 2, and
-// the choice comes back down the same tree. Small batches (under 10^4 tasks a machine on average), for which
-// the sketch would not be small beside the stage, take flat up to 16 machines and 4 above.
+// `--fanout auto`. First one allreduce of four numbers: is there an owner that would send so much more than
+// the mean that a forest could pay at all? If not, flat. Else every machine's 64 heaviest keys climb one tree
+// of fan-out 4 (every node merges and keeps 64, so that nobody receives P sketches); its root evaluates the
+// bytes model for flat, sqrt(P), 4 and 2, and the choice comes back down the same tree. Small batches (under
+// 1000 tasks a machine on average), for which the sketch would not be small beside the stage, take flat up to
+// 16 machines and 4 above; so does everything without `sketch`.
 #pragma once
 
 #include "ballast/orch/bytes_model.h"
@@ -14,19 +16,49 @@ std::string auto_fanout(Stage<C, S>& stage, const RecordSizes& sizes) {
   using Key = typename C::Key;
   auto& me = stage.me;
   const int machines = me.machines();
-  const std::uint64_t all = me.allreduce(std::uint64_t{stage.batch.size()}, std::plus<>());
   if (machines <= 4) return "flat";
-  const std::uint64_t mean = all / static_cast<std::uint64_t>(machines);
-  if (mean < 1000) return machines <= 16 ? "flat" : "4";
+  const std::string plain = machines <= 16 ? "flat" : "4";
+  if (!stage.options.sketch) return plain;
 
-  const std::size_t sketch = std::clamp<std::size_t>(mean / 150, 8, 64);
+  // What a flat stage would move, from this machine's own groups: the same decision that its leaves would
+  // take.
   using Table = absl::flat_hash_map<Key, std::uint64_t, KeyHash<Key>>;
   Table table(0, KeyHash<Key>{stage.options.hash_mask});
   for (std::size_t i = 0; i < stage.batch.size(); ++i) ++table[stage.batch.key(i)];
+  Options flat = stage.options;
+  flat.fanout = "flat";
+  const Limits limits = make_limits(flat, sizes, Forest::flat(machines));
+  std::vector<double> pulled(static_cast<std::size_t>(machines), 0);
+  struct Facts {
+    std::uint64_t tasks;
+    double moved, pulled, busiest_owner;
+  };
+  Facts facts{stage.batch.size(), 0, 0, 0};
+  for (const auto& [key, count] : table) {
+    if (count > limits.leaf) {
+      const auto owner = static_cast<std::size_t>(stage.store.owner(key));
+      pulled[owner] += sizes.item;
+      facts.pulled += sizes.item;
+      facts.busiest_owner = std::max(facts.busiest_owner, pulled[owner] * (machines - 1));
+    } else {
+      facts.moved += static_cast<double>(count) * (sizes.task + sizes.reply);
+    }
+  }
+  facts.moved += facts.pulled;
+  facts = me.allreduce(facts, [](Facts a, const Facts& b) {
+    return Facts{a.tasks + b.tasks, a.moved + b.moved, a.pulled + b.pulled,
+                 std::max(a.busiest_owner, b.busiest_owner)};
+  });
+  const std::uint64_t all = facts.tasks, mean = all / static_cast<std::uint64_t>(machines);
+  if (mean < 1000) return plain;
+  // A forest can spare the busiest owner no more than what it sends above the mean.
+  if (facts.busiest_owner - facts.pulled / machines < 0.1 * facts.moved / machines) return "flat";
+
+  const std::size_t sketch = std::clamp<std::size_t>(mean / 150, 8, 64);
   const auto heaviest = [&] {
     std::vector<std::pair<std::uint64_t, Key>> list;
     for (const auto& [key, count] : table) {
-      if (count > 1) list.emplace_back(count, key);
+      if (count > limits.leaf) list.emplace_back(count, key);
     }
     const auto keep = std::min(list.size(), sketch);
     std::partial_sort(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(keep), list.end(),

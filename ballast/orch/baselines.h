@@ -27,10 +27,13 @@ void run_push(Stage<C, S>& stage) {
   }
   stage.counters.header_bytes += out.header_bytes();
   const cluster::Inbox in = out.exchange();
+  std::vector<Task<C>> tasks;
   read_bundles<1>(in, [&](int, std::size_t, Reader& reader) {
-    const auto task = Task<C>::get(reader);
+    auto task = Task<C>::get(reader);
+    if (stage.options.threads > 1) return tasks.push_back(std::move(task));
     stage.execute_at_root(task.key, task.id, task.context);
   });
+  stage.execute_at_root(std::span<const Task<C>>(tasks));
   stage.close_directly();
 }
 

@@ -17,8 +17,8 @@ namespace ballast::orch {
 namespace {
 
 struct BenchOptions {
-  std::vector<std::string> methods{"push",          "pull",         "pull-dedup", "sort",
-                                   "hot-replicate", "tree-combine", "td-orch"};
+  std::vector<std::string> methods{"push",          "pull",      "pull-dedup",   "sort",
+                                   "hot-replicate", "hot-aware", "tree-combine", "td-orch"};
   std::vector<double> zipf{0, 0.99, 1.2, 1.5};
   std::vector<std::uint32_t> item{64, 1024, 8192};
   std::string keys = "1e6", tasks = "50000", transport = "threads", fanout = "auto", placement = "butterfly";
@@ -26,6 +26,11 @@ struct BenchOptions {
   int machines = 16;
   int machines_per_rank = 1;
   bool write = false, rank_order = false, quick = false;
+  bool no_forest = false, no_merge = false, no_park = false, no_direct_pull = false, no_fuse = false,
+       no_sketch = false, always_pull = false, check_merge = false;
+  double spill = -1;
+  int threads = 1;
+  std::string segment = "262144";
 };
 
 bool is_baseline(const std::string& method) {
@@ -41,6 +46,20 @@ void table_suite(const BenchOptions& given, const cli::Common& common) {
   base.meta_limit = given.meta_limit;
   cli::require_one_of("--placement", given.placement, {"butterfly", "hash"});
   base.placement = given.placement == "hash" ? Placement::hash : Placement::butterfly;
+  if (given.no_forest) base.fanout = "flat";
+  base.merge_updates = !given.no_merge;
+  base.park = !given.no_park;
+  base.always_pull = given.always_pull;
+  base.direct_pull = !given.no_direct_pull;
+  base.fuse = !given.no_fuse;
+  base.sketch = !given.no_sketch;
+  base.spill = given.spill;
+  base.check_merge = given.check_merge;
+  base.segment_bytes = parse_count("--segment", given.segment);
+  if (base.segment_bytes < 1) throw InvalidInput("--segment", given.segment, "at least 1 byte");
+  if (given.threads < 1 || given.threads > 256)
+    throw InvalidInput("--threads", std::to_string(given.threads), "1 to 256");
+  base.threads = given.threads;
   auto cluster = cluster::Cluster::open({.machines = given.transport == "mpi" ? 0 : given.machines,
                                          .transport = given.transport,
                                          .net = given.net,
@@ -113,14 +132,15 @@ void add_bench(cli::Program& program) {
       "bench", "all methods side by side on skewed batches",
       {"ballast orch bench --quick --json orch.json",
        "ballast orch bench --methods push,pull-dedup,td-orch,td-orch:4 --zipf 0,1.2 --item 1024"});
-  verb->add_option("--suite", options->suite,
-                   "table: the cells asked for; grid: all counted figures of the chapter; shaped: times on "
-                   "an emulated slow network")
+  verb->add_option(
+          "--suite", options->suite,
+          "table: the cells asked for; grid: all counted figures of the chapter; ablation: one technique "
+          "off at a time; shaped: times on an emulated slow network")
       ->capture_default_str();
   verb->add_flag("--quick", options->quick, "the figures of the chapter, within three minutes");
-  verb->add_option(
-          "--methods", options->methods,
-          "of push, pull, pull-dedup, sort, hot-replicate, tree-combine, td-orch[:FANOUT], reference")
+  verb->add_option("--methods", options->methods,
+                   "of push, pull, pull-dedup, sort, hot-replicate, hot-aware, tree-combine, "
+                   "td-orch[:FANOUT], reference")
       ->delimiter(',');
   verb->add_option("--zipf", options->zipf, "exponents of the key distribution")->delimiter(',');
   verb->add_option("--item", options->item, "bytes of an item")->delimiter(',');
@@ -141,12 +161,29 @@ void add_bench(cli::Program& program) {
                    "most tasks of one key that move (default: break-even)");
   verb->add_option("--meta-limit", options->meta_limit,
                    "most meta-tasks of one key and level that move (default: F)");
+  verb->add_flag("--no-forest", options->no_forest, "as --fanout flat");
+  verb->add_flag("--no-park", options->no_park, "tasks climb to the owner, however many they are");
+  verb->add_flag("--always-pull", options->always_pull, "no tasks move");
+  verb->add_flag("--no-merge", options->no_merge, "updates are not combined on their way");
+  verb->add_flag("--no-direct-pull", options->no_direct_pull, "items go back down the tree, hop by hop");
+  verb->add_flag("--no-fuse", options->no_fuse, "all replies in the last superstep");
+  verb->add_flag("--no-sketch", options->no_sketch, "auto looks at the number of machines only");
+  verb->add_option("--spill", options->spill,
+                   "an owner with more than 1 + this times the mean work gives tasks back (default: never)")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--segment", options->segment, "bytes above which an item goes down the tree in pieces")
+      ->capture_default_str();
+  verb->add_flag("--check-merge", options->check_merge,
+                 "fail if the order of merging matters (with --write)");
+  verb->add_option("--threads", options->threads, "threads on which a machine runs its tasks")
+      ->capture_default_str();
   verb->add_flag("--write", options->write, "tasks also add to their item");
   verb->add_flag("--rank-order", options->rank_order, "keys are ranks, dealt to machines in turn");
   verb.run([options](const cli::Common& common) {
-    cli::require_one_of("--suite", options->suite, {"table", "grid", "shaped"});
+    cli::require_one_of("--suite", options->suite, {"table", "grid", "shaped", "ablation"});
     if (options->quick || options->suite == "grid") return grid_suite(common);
     if (options->suite == "shaped") return shaped_suite(common);
+    if (options->suite == "ablation") return ablation_suite(common);
     table_suite(*options, common);
   });
 }

@@ -35,6 +35,27 @@ class BundleOutbox {
     return buffer;
   }
   std::uint64_t header_bytes() const { return header_bytes_; }
+  bool empty() const {
+    for (const auto& counts : counts_) {
+      for (std::uint32_t count : counts) {
+        if (count > 0) return false;
+      }
+    }
+    return true;
+  }
+
+  /// Moves all records of one section of another outbox, which has no others, to this one's `section`.
+  template <std::size_t Others>
+  void take_section(BundleOutbox<Others>& other, std::size_t from, std::size_t section) {
+    for (int d = 0; d < me_->machines(); ++d) {
+      const std::uint32_t count = other.counts_[static_cast<std::size_t>(d)][from];
+      if (count == 0) continue;
+      const auto bytes = other.out_.to(d).bytes().subspan(sizeof(typename BundleOutbox<Others>::Counts));
+      record(d, section).append(bytes);
+      counts_[static_cast<std::size_t>(d)][section] += count - 1;
+    }
+    other = BundleOutbox<Others>(*other.me_);
+  }
 
   cluster::Inbox exchange() {
     for (int d = 0; d < me_->machines(); ++d) {
@@ -45,6 +66,8 @@ class BundleOutbox {
   }
 
  private:
+  template <std::size_t>
+  friend class BundleOutbox;
   cluster::Machine* me_;
   cluster::Outbox out_;
   std::vector<Counts> counts_;

@@ -54,14 +54,14 @@ bool is_ours(const std::string& method) {
 
 // td-orch as it comes (fan-out auto) against the best of all baselines in every cell of skew and item size.
 void against_all_baselines(const cli::Common& common, Bench& bench) {
-  const std::vector<std::string> methods{"push",          "pull-dedup",     "sort",
-                                         "hot-replicate", "tree-combine:4", "td-orch"};
+  const std::vector<std::string> methods{"push",           "pull-dedup", "sort",   "hot-replicate",
+                                         "tree-combine:4", "hot-aware",  "td-orch"};
   Table table("KiB through the busiest machine of 16, 10 000 tasks each (counted)",
-              {"exponent", "item", "push", "pull-dedup", "sort", "hot-replicate", "tree-combine",
-               "td-orch auto", "forest", "gain over the best"});
+              {"exponent", "item", "push", "pull-dedup", "sort", "hot-replicate", "tree-combine", "hot-aware",
+               "td-orch auto", "forest", "gain over the best", "over hot-aware"});
   auto cluster = cluster::Cluster::open({.machines = 16, .seed = common.seed});
-  std::vector<double> gains, plain_gains;
-  int large = 0, plain_large = 0;
+  std::vector<double> gains, aware_gains;
+  int large = 0;
   for (double theta : {0.0, 0.5, 0.99, 1.2, 1.5, 2.0}) {
     for (std::uint32_t item : {64u, 1024u, 8192u}) {
       cli::stop_if_interrupted();
@@ -70,20 +70,21 @@ void against_all_baselines(const cli::Common& common, Bench& bench) {
           methods, {}, common.seed);
       std::vector<std::string> row{fmt::format("{}", theta), std::to_string(item)};
       const Outcome* best = nullptr;
-      double plain = INFINITY;  // push, pull-dedup, sort
+      double aware = INFINITY;  // our own cost-aware cache among the baselines
       for (const auto& outcome : outcomes) {
         row.push_back(fmt::format("{:.0f}", kib_of(outcome)));
         if (is_ours(outcome.method)) continue;
+        aware = std::min(aware, kib_of(outcome));
+        if (outcome.method == "hot-aware") continue;
         if (best == nullptr || kib_of(outcome) < kib_of(*best)) best = &outcome;
-        if (outcome.method != "hot-replicate") plain = std::min(plain, kib_of(outcome));
       }
       const double gain = kib_of(*best) / kib_of(outcomes.back());
       gains.push_back(gain);
       large += gain >= 2.8;
-      plain_gains.push_back(plain / kib_of(outcomes.back()));
-      plain_large += plain_gains.back() >= 2.8;
+      aware_gains.push_back(aware / kib_of(outcomes.back()));
       row.push_back(outcomes.back().report.forest);
       row.push_back(fmt::format("{:.2f} ({})", gain, best->method));
+      row.push_back(fmt::format("{:.2f}", aware_gains.back()));
       table.row(row);
       bench.add({.id = fmt::format("auto.z{}.b{}", theta, item),
                  .what = "busiest machine's bytes, td-orch auto against the best of all baselines",
@@ -95,24 +96,21 @@ void against_all_baselines(const cli::Common& common, Bench& bench) {
                  .basis = Basis::counted});
     }
   }
-  const auto summary = [&](const char* id, const char* what, const std::vector<double>& of, int cells) {
-    bench.add({.id = std::string(id) + ".geomean",
-               .what = std::string("geometric mean of the gains over ") + what,
+  const auto summary = [&](const char* id, const char* what, double value, std::optional<double> target) {
+    bench.add({.id = id,
+               .what = what,
                .unit = "x",
-               .ours = geometric_mean(of),
+               .ours = value,
                .better = Better::higher,
-               .target = 1.8,
-               .basis = Basis::counted});
-    bench.add({.id = std::string(id) + ".large",
-               .what = std::string("cells with a gain of at least 2.8 over ") + what,
-               .unit = "cells",
-               .ours = static_cast<double>(cells),
-               .better = Better::higher,
-               .target = 2,
+               .target = target,
                .basis = Basis::counted});
   };
-  summary("auto", "the best of all baselines of the cell", gains, large);
-  summary("plain", "the best of push, pull-dedup, sort and tree-combine", plain_gains, plain_large);
+  summary("auto.geomean", "geometric mean of the gains over the best baseline of each cell",
+          geometric_mean(gains), 1.8);
+  summary("auto.worst", "smallest gain of a cell", quantile(gains, 0), 1 / 1.05);
+  summary("auto.large", "cells with a gain of at least 2.8", large, 2);
+  summary("aware.geomean", "the same with our own cost-aware cache of hot keys among the baselines",
+          geometric_mean(aware_gains), std::nullopt);
   if (common.for_people()) table.print(stdout);
   bench.section().table(table);
 }
@@ -211,7 +209,8 @@ void grid_suite(const cli::Common& common) {
                                     .item_bytes = cell.item_bytes,
                                     .machines = cell.machines,
                                     .tasks = cell.tasks,
-                                    .keys = 1'000'000},
+                                    .keys = 1'000'000,
+                                    .rank_order = true},
                                    methods, {}, common.seed);
     std::vector<std::string> row{fmt::format("{}", cell.theta), fmt::format("{}", cell.item_bytes),
                                  fmt::format("{}", cell.machines)};
@@ -230,12 +229,12 @@ void grid_suite(const cli::Common& common) {
       }
       bench.add(
           {.id = fmt::format("model.z{}.b{}.p{}.{}", cell.theta, cell.item_bytes, cell.machines, methods[m]),
-           .what = "counted against the bytes model; within 15 %",
-           .unit = "KiB",
-           .ours = kib,
-           .peer = Peer{"bytes model", cell.figures[m].kib},
+           .what = fmt::format("counted {:.0f} KiB against {:.0f} of the bytes model: how far off", kib,
+                               cell.figures[m].kib),
+           .unit = "%",
+           .ours = 100 * std::abs(kib / cell.figures[m].kib - 1),
            .better = Better::lower,
-           .target = 0.85,
+           .target = 15,
            .basis = Basis::counted});
     }
     row.push_back(fmt::format("{:.3f}", imbalance));
@@ -255,6 +254,8 @@ void grid_suite(const cli::Common& common) {
   against_all_baselines(common, bench);
   weak_scaling(common, bench);
   against_the_optimum(common, bench);
+  ablation_rows(common, bench);
+  uniform_rows(common, bench);
   bench.finish();
 }
 

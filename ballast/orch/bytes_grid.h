@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "ballast/base/bench.h"
 #include "ballast/base/cli.h"
 
 namespace ballast::orch {
@@ -26,5 +27,10 @@ const std::vector<ModelCell>& model_cells();
 void grid_suite(const cli::Common& common);
 /// `orch bench --suite shaped`: times on an emulated slow network.
 void shaped_suite(const cli::Common& common);
+/// `orch bench --suite ablation`: td-orch with one technique off at a time; its rows, for other suites.
+void ablation_suite(const cli::Common& common);
+void ablation_rows(const cli::Common& common, Bench& bench);
+/// Time of td-orch against push where there is no skew to win and no network.
+void uniform_rows(const cli::Common& common, Bench& bench);
 
 }  // namespace ballast::orch

@@ -5,11 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 namespace ballast::orch {
 namespace {
 
-constexpr double kUpHeader = 8, kItemHeader = 4, kClosingHeader = 12, kSlotBytes = 4;
+constexpr double kUpHeader = 8, kItemHeader = 4, kDownHeader = 16, kClosingHeader = 12, kSlotBytes = 4;
 
 /// A pile that stays on a machine: tasks by origin (level 1), or piles of the level below.
 struct Pile {
@@ -84,6 +85,16 @@ Route follow(const KeyDemand& demand, const Forest& forest, const Limits& limits
         if (set.metas.empty()) set.metas.resize(1);
         set.metas[0].push_back(route.piles.size() - 1);
       }
+      if (!limits.direct) {
+        std::vector<std::size_t> all;
+        for (const auto& list : set.metas) all.insert(all.end(), list.begin(), list.end());
+        if (all.empty()) continue;
+        const std::size_t above = set.metas.size() + 1;
+        route.piles.push_back({machine, static_cast<int>(above), {}, std::move(all)});
+        set.metas.assign(above, {});
+        set.metas[above - 1].push_back(route.piles.size() - 1);
+        continue;
+      }
       for (std::size_t j = 0; j < set.metas.size(); ++j) {
         if (set.metas[j].size() <= limits.metas) continue;
         route.piles.push_back({machine, static_cast<int>(j + 2), {}, std::move(set.metas[j])});
@@ -117,6 +128,32 @@ void Flows::send(std::size_t superstep, int from, int to, double bytes, double h
   }
   step.out[f] += bytes;
   step.in[t] += bytes;
+}
+
+void Flows::spread(std::size_t superstep, double bytes) {
+  const auto n = static_cast<std::size_t>(machines_);
+  while (steps_.size() <= superstep)
+    steps_.push_back({std::vector<double>(n, 0), std::vector<double>(n, 0), std::vector<bool>(n * n, false)});
+  for (std::size_t m = 0; m < n; ++m) {
+    steps_[superstep].out[m] += bytes;
+    steps_[superstep].in[m] += bytes;
+  }
+}
+
+std::vector<double> Flows::busiest_by_superstep() const {
+  std::vector<double> busiest;
+  for (const auto& step : steps_) {
+    double most = 0;
+    for (std::size_t m = 0; m < step.out.size(); ++m) most = std::max({most, step.out[m], step.in[m]});
+    busiest.push_back(most);
+  }
+  return busiest;
+}
+
+double Flows::total_bytes() const {
+  double total = 0;
+  for (const auto& step : steps_) total += std::accumulate(step.out.begin(), step.out.end(), 0.0);
+  return total;
 }
 
 std::vector<double> Flows::busy() const {
@@ -159,32 +196,43 @@ Flows model_td_orch(int machines, const std::vector<KeyDemand>& demands, const R
                     const Forest& forest, const Limits& limits) {
   Flows flows(machines);
   const auto height = static_cast<std::size_t>(forest.height());
-  const std::size_t replies = 2 * height;  // L is at most H, and an empty superstep costs nothing
   const double item = sizes.item + (height > 1 ? kSlotBytes : 0);
+  std::vector<Route> routes;
+  std::size_t levels = 0;  // L, of all keys
   for (const auto& demand : demands) {
-    const Route route = follow(
+    routes.push_back(follow(
         demand, forest, limits, [&](int level, int from, int to, std::uint64_t tasks, std::uint64_t metas) {
           flows.send(static_cast<std::size_t>(level - 1), from, to,
                      static_cast<double>(tasks) * sizes.task + static_cast<double>(metas) * sizes.meta,
                      kUpHeader);
-        });
-    const auto answer = [&](int at, const std::vector<std::pair<int, std::uint64_t>>& tasks) {
-      if (sizes.reply == 0) return;
-      for (const auto& [origin, count] : tasks)
-        flows.send(replies, at, origin, static_cast<double>(count) * sizes.reply, kClosingHeader);
-    };
-    answer(demand.owner, route.root.tasks);
+        }));
+    for (std::size_t j = 0; j < routes.back().root.metas.size(); ++j) {
+      if (!routes.back().root.metas[j].empty()) levels = std::max(levels, j + 1);
+    }
+  }
+  // Replies of tasks that ran before superstep `depth` of phase 2 ride with it, or close the stage.
+  const auto answer = [&](std::size_t depth, int at,
+                          const std::vector<std::pair<int, std::uint64_t>>& tasks) {
+    if (sizes.reply == 0) return;
+    const std::size_t step = limits.fuse ? std::min(depth, levels) : levels;
+    for (const auto& [origin, count] : tasks)
+      flows.send(height + step, at, origin, static_cast<double>(count) * sizes.reply,
+                 step < levels ? kDownHeader : kClosingHeader);
+  };
+  for (std::size_t k = 0; k < demands.size(); ++k) {
+    const Route& route = routes[k];
+    answer(0, demands[k].owner, route.root.tasks);
     // The item, one superstep a level below the owner.
     std::vector<std::pair<int, std::size_t>> sends;
     for (const auto& level : route.root.metas) {
-      for (std::size_t pile : level) sends.emplace_back(demand.owner, pile);
+      for (std::size_t pile : level) sends.emplace_back(demands[k].owner, pile);
     }
     for (std::size_t depth = 0; !sends.empty(); ++depth) {
       std::vector<std::pair<int, std::size_t>> next;
       for (const auto& [from, index] : sends) {
         const Pile& pile = route.piles[index];
-        flows.send(height + depth, from, pile.machine, item, kItemHeader);
-        answer(pile.machine, pile.tasks);
+        flows.send(height + depth, from, pile.machine, item, kDownHeader);
+        answer(depth + 1, pile.machine, pile.tasks);
         for (std::size_t child : pile.children) next.emplace_back(pile.machine, child);
       }
       sends = std::move(next);

@@ -26,6 +26,11 @@ class Flows {
   /// `bytes` from one machine to another in this superstep, in a message whose bundle header has `header`
   /// bytes.
   void send(std::size_t superstep, int from, int to, double bytes, double header);
+  /// Every machine sends and receives `bytes` more in this superstep, evenly over the others.
+  void spread(std::size_t superstep, double bytes);
+  /// For each superstep, h of its busiest machine.
+  std::vector<double> busiest_by_superstep() const;
+  double total_bytes() const;
   /// For each machine, the sum over supersteps of the larger of what it sent and received.
   std::vector<double> busy() const;
   double busiest() const;

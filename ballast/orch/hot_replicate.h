@@ -1,6 +1,7 @@
 // The hot-key cache: the most wanted keys are found (every machine gives its 64 heaviest to machine 0), their
-// items are sent to all machines, tasks for them run where they are; the rest is pushed. An item is
-// replicated only where that costs its owner less than being asked.
+// items are sent to all machines, tasks for them run where they are; the rest is pushed. `hot_aware` is the
+// same with our own rule: an item is copied only where that costs its owner less than being asked, which
+// takes the exact counts of the keys and the sizes of all records.
 #pragma once
 
 #include "ballast/orch/stage.h"
@@ -54,7 +55,8 @@ void run_hot_replicate(Stage<C, S>& stage, const RecordSizes& sizes) {
     });
     std::vector<Count> merged;
     for (const auto& [key, count] : table) {
-      if (static_cast<double>(count) * (sizes.task + sizes.reply) > sizes.item * (me.machines() - 1))
+      if (stage.options.method == Method::hot_replicate ||
+          static_cast<double>(count) * (sizes.task + sizes.reply) > sizes.item * (me.machines() - 1))
         merged.emplace_back(count, key);
     }
     heaviest(merged);

@@ -29,8 +29,9 @@ std::uint64_t hash_key(const std::string& key, std::uint64_t seed) {
 }
 
 const std::vector<std::string>& method_names() {
-  static const std::vector<std::string> names{"td-orch", "push",          "pull",         "pull-dedup",
-                                              "sort",    "hot-replicate", "tree-combine", "reference"};
+  static const std::vector<std::string> names{"td-orch",    "push",         "pull",
+                                              "pull-dedup", "sort",         "hot-replicate",
+                                              "hot-aware",  "tree-combine", "reference"};
   return names;
 }
 
@@ -55,12 +56,15 @@ Forest make_forest(const Options& options, int machines) {
 }
 
 Limits make_limits(const Options& options, const RecordSizes& sizes, const Forest& forest) {
-  Limits limits;
-  if (options.method == Method::tree_combine) {
+  Limits limits{.direct = options.direct_pull, .fuse = options.fuse};
+  if (options.method == Method::tree_combine || !options.park) {
     limits.leaf = limits.inner = limits.metas = std::numeric_limits<std::uint64_t>::max();
     return limits;
   }
-  if (options.push_limit.empty()) {
+  if (options.always_pull) {
+    limits.leaf = 0;
+    limits.inner = 1;
+  } else if (options.push_limit.empty()) {
     limits.leaf =
         static_cast<std::uint64_t>((sizes.item + sizes.meta) / (sizes.task + sizes.reply / forest.height()));
     limits.inner =

@@ -105,6 +105,7 @@ StageReport run(cluster::Machine& me, S& store, Batch<C>& batch, const Options& 
       internal::SortMethod<C, S>(stage, internal::record_sizes<C>(me, store, batch)).run();
       return stage.report("-");
     case Method::hot_replicate:
+    case Method::hot_aware:
       internal::run_hot_replicate(stage, internal::record_sizes<C>(me, store, batch));
       return stage.report("-");
     case Method::td_orch:

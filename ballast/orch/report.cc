@@ -34,7 +34,9 @@ StageCounters StageReport::total() const {
     sum.busy_bytes += m.busy_bytes;
     sum.busy_payload_bytes += m.busy_payload_bytes;
     sum.messages += m.messages;
+    sum.spilled += m.spilled;
     sum.cpu_ns += m.cpu_ns;
+    sum.wall_ns = std::max(sum.wall_ns, m.wall_ns);
   }
   return sum;
 }
@@ -59,6 +61,10 @@ double StageReport::imbalance() const {
   }
   if (sum == 0) return 1;
   return static_cast<double>(most) * static_cast<double>(machine.size()) / static_cast<double>(sum);
+}
+
+double StageReport::seconds() const {
+  return static_cast<double>(total().wall_ns) * 1e-9;
 }
 
 void StageReport::print(std::FILE* out) const {
@@ -112,6 +118,7 @@ Json StageReport::to_json() const {
           {"leaf_slots", sum.leaf_slots},
           {"inner_slots", sum.inner_slots},
           {"meta_slots", sum.meta_slots},
+          {"spilled", sum.spilled},
           {"absent", sum.absent},
           {"hot_keys", hot}};
 }

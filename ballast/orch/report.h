@@ -1,5 +1,5 @@
 // What a stage did: counted bytes by kind, supersteps, work and its balance, the hot keys. All figures are
-// counted but `cpu_ns`, which is measured.
+// counted but `cpu_ns` and `wall_ns`, which are measured.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,9 @@ struct StageCounters {
   std::uint64_t busy_bytes = 0;          ///< sum over supersteps of h (on the wire)
   std::uint64_t busy_payload_bytes = 0;  ///< the same without frame headers
   std::uint64_t messages = 0;
+  std::uint64_t spilled = 0;  ///< tasks that an owner gave back to where they came from
   std::uint64_t cpu_ns = 0;
+  std::uint64_t wall_ns = 0;  ///< of the stage itself, without this report
 
   std::uint64_t payload_sent() const {
     return task_bytes + meta_bytes + request_bytes + item_bytes + reply_bytes + update_bytes + header_bytes;
@@ -61,6 +63,8 @@ struct StageReport {
   std::uint64_t busiest_payload_bytes() const;
   /// Largest number of tasks run on one machine over the mean; 1 is perfect balance.
   double imbalance() const;
+  /// Measured seconds of the stage on its slowest machine, the gathering of this report left out.
+  double seconds() const;
   void print(std::FILE* out) const;
   Json to_json() const;
 };

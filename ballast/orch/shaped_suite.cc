@@ -14,12 +14,31 @@
 
 namespace ballast::orch {
 
+void uniform_rows(const cli::Common& common, Bench& bench) {
+  auto cluster = cluster::Cluster::open({.machines = 8, .seed = common.seed});
+  for (std::uint32_t item : {64u, 1024u}) {
+    const auto outcomes =
+        run_cell(cluster, {.theta = 0, .item_bytes = item, .machines = 8, .tasks = 50'000, .keys = 1'000'000},
+                 {"push", "td-orch"}, {}, common.seed, 7);
+    Comparison comparison;
+    for (const auto& outcome : outcomes) comparison.figures[outcome.method].push_back(outcome.seconds);
+    bench.add({.id = fmt::format("uniform.b{}", item),
+               .what = "uniform keys, threads, no network: time of a stage against push",
+               .unit = "s",
+               .better = Better::lower,
+               .target = 1 / 1.15,
+               .comparison = comparison,
+               .ours_name = "td-orch",
+               .peer_name = "push"});
+  }
+}
+
 void shaped_suite(const cli::Common& common) {
   constexpr int kRounds = 3;
   const std::vector<std::string> methods{"push", "pull-dedup", "sort", "hot-replicate", "td-orch"};
   Bench bench("orch", "shaped", common);
   Table table(
-      "ms of a stage (measured; emulated network of 20 MB/s and 100 us a machine), 16 machines, 2000 tasks "
+      "ms of a stage (measured; emulated network of 20 MB/s and 100 us a machine), 16 machines, 10 000 tasks "
       "each",
       {"exponent", "item", "push", "pull-dedup", "sort", "hot-replicate", "td-orch", "gain over the best",
        "cores busy"});
@@ -31,7 +50,7 @@ void shaped_suite(const cli::Common& common) {
     for (std::uint32_t item : {64u, 1024u, 8192u}) {
       cli::stop_if_interrupted();
       const auto outcomes = run_cell(
-          cluster, {.theta = theta, .item_bytes = item, .machines = 16, .tasks = 2'000, .keys = 100'000},
+          cluster, {.theta = theta, .item_bytes = item, .machines = 16, .tasks = 10'000, .keys = 1'000'000},
           methods, {}, common.seed, kRounds);
       Comparison comparison;
       double busy = 0;

@@ -6,10 +6,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,7 +19,9 @@
 #include "ballast/cluster/machine.h"
 #include "ballast/orch/batch.h"
 #include "ballast/orch/bundle.h"
+#include "ballast/orch/merge_check.h"
 #include "ballast/orch/options.h"
+#include "ballast/orch/parallel.h"
 #include "ballast/orch/report.h"
 #include "ballast/orch/store.h"
 #include "ballast/orch/task.h"
@@ -128,47 +132,40 @@ class Stage {
   bool is_me(int machine) const { return machine == me.id(); }
   TaskId id_of(std::size_t i) const { return task_id(me.id(), i); }
 
+  /// One task beside its item; `group`: which of the caller's merged updates its own one belongs to.
+  struct Job {
+    const Key* key;
+    TaskId id;
+    const Context* context;
+    const Item* item;
+    std::uint32_t group = 0;
+  };
+
   /// Runs one task. Its own update goes into `own`, those to other keys into `elsewhere`.
   void execute(const Key& key, TaskId id, const Context& context, const Item* item,
                std::optional<Update>& own) {
-    ++counters.executed;
-    if (item == nullptr && !TakesAbsent<C>) {
-      if constexpr (absent_policy<C>() == Absent::create) {
-        static const Item kEmpty{};
-        item = &kEmpty;
-      } else {
-        ++counters.absent;
-        if constexpr (absent_policy<C>() == Absent::fail) missing_.push_back(fmt::format("{}", key));
-        answer(id, ReplyState::absent, Reply{});
-        return;
-      }
+    const Job job{&key, id, &context, item};
+    absorb(job, attempt(job), own);
+  }
+
+  /// Runs tasks on Options::threads threads. What they emit is merged in the order of `jobs`, so that the
+  /// result does not depend on the number of threads. own(job): where its own update is merged.
+  template <typename OwnOf>
+  void execute_all(std::span<const Job> jobs, OwnOf own) {
+    constexpr std::size_t kBlock = 8192;
+    if (options.threads <= 1) {
+      for (const Job& job : jobs) absorb(job, attempt(job), own(job));
+      return;
     }
-    Emit<C> emit;
-    emit.id_ = id;
-    emit.key_ = &key;
-    emit.machine_ = me.id();
-    emit.own_ = std::move(own);
-    own.reset();
-    try {
-      if constexpr (TakesAbsent<C>) {
-        answer(id, ReplyState::done, C::run(context, item, emit));
-      } else {
-        answer(id, ReplyState::done, C::run(context, *item, emit));
-      }
-    } catch (const std::exception& error) {
-      const std::string text = fmt::format("task {} of machine {} failed on machine {}: {}", sequence_of(id),
-                                           origin_of(id), me.id(), error.what());
-      if (!options.collect_errors) {
-        if (failure_.empty()) failure_ = text;
-      } else {
-        fail_task(id, text);
-      }
+    std::vector<std::optional<Outcome>> outcomes(std::min(kBlock, jobs.size()));
+    for (std::size_t first = 0; first < jobs.size(); first += kBlock) {
+      const std::size_t count = std::min(kBlock, jobs.size() - first);
+      me.add_cpu_ns(internal::parallel_ranges(options.threads, count, [&](std::size_t i, std::size_t end) {
+        for (; i < end; ++i) outcomes[i].emplace(attempt(jobs[first + i]));
+      }));
+      for (std::size_t i = 0; i < count; ++i)
+        absorb(jobs[first + i], std::move(*outcomes[i]), own(jobs[first + i]));
     }
-    own = std::move(emit.own_);
-    for (auto& [to, update] : emit.others_) {
-      (store.owner(to) == me.id() ? at_root : elsewhere).add(to, std::move(update));
-    }
-    for (auto& follow_up : emit.tasks_) batch.follow_ups_.push_back(std::move(follow_up));
   }
 
   /// Runs a task at the owner of its item.
@@ -178,6 +175,28 @@ class Stage {
     if (own) at_root.add(key, std::move(*own));
     ++counters.root_tasks;
   }
+  /// The same for many. With one thread it is better to run each as it comes.
+  void execute_at_root(std::span<const Task<C>> tasks) {
+    std::vector<Job> jobs;
+    jobs.reserve(tasks.size());
+    for (const auto& task : tasks) jobs.push_back({&task.key, task.id, &task.context, store.find(task.key)});
+    execute_jobs_at_root(jobs);
+  }
+  void execute_jobs_at_root(std::span<const Job> jobs) {
+    std::optional<Update> own;
+    const Key* of = nullptr;
+    const auto flush = [&] {
+      if (own) at_root.add(*of, std::move(*own));
+      own.reset();
+    };
+    execute_all(jobs, [&](const Job& job) -> std::optional<Update>& {
+      flush();
+      of = job.key;
+      return own;
+    });
+    flush();
+    counters.root_tasks += jobs.size();
+  }
 
   /// What all machines have to know before anything is applied. Throws StageFailed on all of them if a task
   /// failed anywhere or a key was missing where it must not be.
@@ -185,10 +204,15 @@ class Stage {
     std::int32_t failed = 0, foreign = 0, own_levels = 0, replies = 0;
   };
   Agreement agree(int own_levels) {
+    if constexpr (kWrites<C>) {
+      if (options.check_merge && failure_.empty()) {
+        if (auto fault = merges_.fault()) failure_ = *fault;
+      }
+    }
     const Agreement mine{.failed = !failure_.empty() || !missing_.empty(),
                          .foreign = !elsewhere.empty(),
                          .own_levels = own_levels,
-                         .replies = any_replies_};
+                         .replies = !replies_.empty()};
     const Agreement all = me.allreduce(mine, [](Agreement a, Agreement b) {
       return Agreement{a.failed | b.failed, a.foreign | b.foreign, std::max(a.own_levels, b.own_levels),
                        a.replies | b.replies};
@@ -203,9 +227,11 @@ class Stage {
   using Closing = BundleOutbox<3>;
 
   /// The replies gathered so far, in the outbox of the closing superstep.
-  Closing take_replies() {
-    Closing taken = std::move(replies_);
-    return taken;
+  Closing take_replies() { return std::exchange(replies_, Closing(me)); }
+  /// Puts the replies gathered so far into a section of any outbox, to ride along.
+  template <std::size_t Sections>
+  void move_replies(BundleOutbox<Sections>& out, std::size_t section) {
+    out.take_section(replies_, kReplySection, section);
   }
   void put_update(Closing& out, int machine, const Key& key, const Update& update) {
     Buffer& buffer = out.record(machine, kKeySection);
@@ -266,6 +292,9 @@ class Stage {
 
   /// Gathers every machine's counters: the report is the same on all.
   StageReport report(const std::string& forest) {
+    counters.wall_ns = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_)
+            .count());
     const auto& steps = me.account().supersteps;
     for (std::size_t i = first_superstep_; i < steps.size(); ++i) {
       counters.busy_bytes += steps[i].h();
@@ -298,6 +327,74 @@ class Stage {
   enum class ReplyState : std::uint64_t { done = 0, absent = 1, failed = 2 };
   static constexpr std::uint64_t kIndexMask = (std::uint64_t{1} << 40) - 1;
 
+  /// What a task that ran anywhere leaves to be merged.
+  struct Outcome {
+    Emit<C> emit;
+    std::optional<Reply> reply;  ///< none: absent or failed
+    bool absent = false;
+    std::string error;
+  };
+
+  // Touches nothing but its own result: many may run at once.
+  Outcome attempt(const Job& job) const {
+    Outcome outcome;
+    const Item* item = job.item;
+    if (item == nullptr && !TakesAbsent<C>) {
+      if constexpr (absent_policy<C>() == Absent::create) {
+        static const Item kEmpty{};
+        item = &kEmpty;
+      } else {
+        outcome.absent = true;
+        return outcome;
+      }
+    }
+    outcome.emit.id_ = job.id;
+    outcome.emit.key_ = job.key;
+    outcome.emit.machine_ = me.id();
+    try {
+      if constexpr (TakesAbsent<C>) {
+        outcome.reply = C::run(*job.context, item, outcome.emit);
+      } else {
+        outcome.reply = C::run(*job.context, *item, outcome.emit);
+      }
+    } catch (const std::exception& error) {
+      outcome.error = error.what();
+      outcome.reply.reset();
+    }
+    return outcome;
+  }
+
+  void absorb(const Job& job, Outcome&& outcome, std::optional<Update>& own) {
+    ++counters.executed;
+    if (outcome.absent) {
+      ++counters.absent;
+      if constexpr (absent_policy<C>() == Absent::fail) missing_.push_back(fmt::format("{}", *job.key));
+      return answer(job.id, ReplyState::absent, Reply{});
+    }
+    if (outcome.reply) {
+      answer(job.id, ReplyState::done, std::move(*outcome.reply));
+    } else {
+      const std::string text = fmt::format("task {} of machine {} failed on machine {}: {}",
+                                           sequence_of(job.id), origin_of(job.id), me.id(), outcome.error);
+      if (!options.collect_errors) {
+        if (failure_.empty()) failure_ = text;
+      } else {
+        fail_task(job.id, text);
+      }
+    }
+    auto& emit = outcome.emit;
+    if constexpr (kWrites<C>) {
+      if (options.check_merge) {
+        if (emit.own_) merges_.note(*job.key, *emit.own_);
+        for (const auto& [to, update] : emit.others_) merges_.note(to, update);
+      }
+      if (emit.own_) own = own ? C::merge(std::move(*own), std::move(*emit.own_)) : std::move(emit.own_);
+    }
+    for (auto& [to, update] : emit.others_)
+      (store.owner(to) == me.id() ? at_root : elsewhere).add(to, std::move(update));
+    for (auto& follow_up : emit.tasks_) batch.follow_ups_.push_back(std::move(follow_up));
+  }
+
   void set_reply(std::size_t index, ReplyState state, Reply reply) {
     batch.state_[index] = state == ReplyState::absent ? Batch<C>::State::absent : Batch<C>::State::done;
     if constexpr (kReplies<C>) batch.replies_[index] = std::move(reply);
@@ -315,7 +412,6 @@ class Stage {
     buffer.put(static_cast<std::uint64_t>(state) << 62 | index);
     Wire<Reply>::put(buffer, reply);
     counters.reply_bytes += buffer.size() - before;
-    any_replies_ = true;
   }
 
   void fail_task(TaskId id, const std::string& text) {
@@ -331,7 +427,6 @@ class Stage {
     buffer.put(static_cast<std::uint64_t>(ReplyState::failed) << 62 | index);
     Wire<std::string>::put(buffer, text);
     counters.reply_bytes += buffer.size() - before;
-    any_replies_ = true;
   }
 
   [[noreturn]] void give_up() {
@@ -377,7 +472,8 @@ class Stage {
   }
 
   Closing replies_;
-  bool any_replies_ = false;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  internal::MergeCheck<C> merges_;
   std::string failure_;
   std::vector<std::string> missing_;
   std::vector<std::pair<std::uint64_t, Key>> demand_;

@@ -117,6 +117,28 @@ std::vector<Setting> settings() {
     }
     add({.fanout = "2", .push_limit = "1", .merge_updates = false}, "no merging");
     add({.fanout = "2", .push_limit = "1", .hash_mask = 0xff}, "weak hash");
+    add({.method = Method::hot_aware}, "default");
+    for (const char* fanout : {"flat", "2", "3"}) {
+      const auto with = [&](const char* what, auto change) {
+        Options options{.fanout = fanout, .push_limit = "2"};
+        change(options);
+        add(options, std::string("F=") + fanout + " " + what);
+      };
+      with("no parking", [](Options& o) { o.park = false; });
+      with("always pull", [](Options& o) { o.always_pull = true; });
+      with("no direct pull", [](Options& o) { o.direct_pull = false; });
+      with("no fusing", [](Options& o) { o.fuse = false; });
+      with("spill", [](Options& o) { o.spill = 0; });
+      with("pieces of 4 bytes", [](Options& o) { o.segment_bytes = 4; });
+      with("pieces, no direct pull, spill", [](Options& o) {
+        o.segment_bytes = 4;
+        o.direct_pull = false;
+        o.spill = 0.1;
+      });
+      with("three threads", [](Options& o) { o.threads = 3; });
+      with("merges checked", [](Options& o) { o.check_merge = true; });
+    }
+    add({.method = Method::push, .threads = 2}, "two threads");
     add({.method = Method::pull_dedup, .hash_mask = 0xff}, "weak hash");
   }
   return list;

@@ -7,6 +7,7 @@ namespace ballast::orch {
 
 void add_bench(cli::Program& program);
 void add_explain(cli::Program& program);
+void add_plan(cli::Program& program);
 void add_trace(cli::Program& program);
 void add_tour(cli::Program& program);
 

@@ -1,7 +1,6 @@
 #include "ballast/orch/workload.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "ballast/data/zipf.h"
 #include "ballast/orch/orch.h"
@@ -32,7 +31,7 @@ struct Blob {
 struct Read {
   using Key = std::uint64_t;
   struct Context {
-    std::uint64_t salt, unused;
+    std::uint64_t salt, other;  // other - 1: the key to add to; 0: the task's own
   };
   using Item = Blob;
   using Update = None;
@@ -47,7 +46,11 @@ struct Add {
   using Update = std::uint64_t;
   using Reply = std::uint64_t;
   static Reply run(const Context& c, const Item& x, Emit<Add>& out) {
-    out.self(c.salt);
+    if (c.other == 0) {
+      out.self(c.salt);
+    } else {
+      out.to(c.other - 1, c.salt);
+    }
     return mix64(x.value ^ c.salt);
   }
   static Update merge(Update a, Update b) { return a + b; }
@@ -67,7 +70,8 @@ void run_methods(cluster::Machine& me, const Cell& cell, const std::vector<Optio
   const data::Zipf zipf(cell.keys, cell.theta);
   std::vector<std::uint64_t> ranks(cell.tasks);
   zipf.fill(seed, static_cast<std::uint64_t>(me.id()), 0, ranks);
-  for (std::uint64_t i = 0; i < cell.tasks; ++i) batch.add(ranks[i], {mix64(seed + i), 0});
+  for (std::uint64_t i = 0; i < cell.tasks; ++i)
+    batch.add(ranks[i], {mix64(seed + i), cell.scatter ? ranks[(i * 7 + 1) % cell.tasks] + 1 : 0});
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t m = 0; m < methods.size(); ++m) {
       if (cell.write && (round > 0 || m > 0)) {  // every method meets the same items
@@ -75,10 +79,8 @@ void run_methods(cluster::Machine& me, const Cell& cell, const std::vector<Optio
         fill(*store);
       }
       me.barrier();
-      const auto start = std::chrono::steady_clock::now();
       auto report = run(me, *store, batch, methods[m]);
-      me.barrier();
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      const double seconds = report.seconds();
       std::uint64_t digest = 0;
       for (std::size_t i = 0; i < batch.size(); ++i) digest += mix64(batch.reply(i) + i);
       const std::uint64_t answer = me.allreduce(digest, std::plus<>());

@@ -19,13 +19,14 @@ struct Cell {
   std::uint64_t tasks = 50'000;  ///< of each machine
   std::uint64_t keys = 1'000'000;
   bool write = false;       ///< every task also adds to its item
+  bool scatter = false;     ///< with write: to another key, drawn by the same law
   bool rank_order = false;  ///< key = rank, dealt to machines in turn, as in the bytes model; else hashed
 };
 
 struct Outcome {
   std::string method;
   StageReport report;
-  double seconds = 0;        ///< wall time of the stage, from barrier to barrier
+  double seconds = 0;        ///< wall time of the stage on its slowest machine, reporting left out
   double cpu_seconds = 0;    ///< summed over machines
   std::uint64_t answer = 0;  ///< a digest of all replies: equal for all methods
 };

@@ -1,0 +1,117 @@
+// YCSB workloads with scans (E) on the ordered store.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "ballast/base/file.h"
+#include "ballast/kv/ordered.h"
+#include "ballast/kv/ycsb.h"
+#include "ballast/orch/workload.h"
+
+namespace ballast::kv {
+namespace {
+
+constexpr std::uint64_t kEntriesOfACell = 128;
+
+// As YCSB's insertorder=hashed: neighbours in key order are not neighbours in number.
+std::string key_of(std::uint64_t number) {
+  return fmt::format("user{:019}", mix64(number) >> 1);
+}
+
+std::string value_of(std::uint64_t number, std::uint64_t version, std::uint32_t bytes) {
+  std::string value(bytes, 'x');
+  const std::string mark = fmt::format("{:016x}", mix64(number * 31 + version));
+  std::copy_n(mark.begin(), std::min<std::size_t>(mark.size(), value.size()), value.begin());
+  return value;
+}
+
+}  // namespace
+
+std::vector<WorkloadResult> run_scan_workload(cluster::Cluster& cluster, const Workload& workload,
+                                              const std::vector<std::string>& methods,
+                                              std::uint64_t batch_size, int rounds, std::uint64_t seed) {
+  std::vector<orch::Options> options;
+  for (const auto& name : methods) options.push_back(orch::options_from_name(name));
+  const data::KeyChooser keys(
+      {.law = workload.law, .records = workload.records, .exponent = workload.exponent}, seed);
+  std::vector<WorkloadResult> results;
+  cluster.run([&](cluster::Machine& me) {
+    const auto machines = static_cast<std::uint64_t>(me.machines()), id = static_cast<std::uint64_t>(me.id());
+    std::vector<std::string> part;
+    for (std::uint64_t n = id; n < workload.records; n += machines) part.push_back(key_of(n));
+    const Ranges ranges = Ranges::from_sample(me, std::move(part), kEntriesOfACell);
+    for (std::size_t m = 0; m < methods.size(); ++m) {
+      OrderedStore store(me, ranges);
+      for (std::uint64_t n = 0; n < workload.records; ++n) {
+        const std::string key = key_of(n);
+        if (store.owns(ranges.cell_of(key))) store.load(key, value_of(n, 0, workload.record_bytes()));
+      }
+      WorkloadResult result{.method = methods[m]};
+      std::map<std::uint64_t, std::uint64_t> drawn;
+      std::uint64_t digest = 0;
+      for (int round = 0; round < rounds; ++round) {
+        OrderedBatch batch;
+        Random random(seed, mix64(static_cast<std::uint64_t>(round) << 32 | id));
+        for (std::uint64_t i = 0; i < batch_size; ++i) {
+          const std::uint64_t at = static_cast<std::uint64_t>(round) * batch_size + i;
+          const std::uint64_t number = keys.at(id, at), version = random();
+          const double u = random.uniform();
+          if (m == 0) ++drawn[number];
+          if (u < workload.scan) {
+            batch.scan(key_of(number), 1 + static_cast<std::uint32_t>(random.below(workload.max_scan)));
+          } else if (u < workload.scan + workload.read) {
+            batch.add(key_of(number), get());
+          } else if (u < workload.scan + workload.read + workload.update) {
+            batch.add(key_of(number), put(value_of(number, version, workload.record_bytes())));
+          } else {
+            const std::uint64_t fresh = workload.records + at * machines + id;
+            batch.add(key_of(fresh), put(value_of(fresh, version, workload.record_bytes())));
+          }
+        }
+        me.barrier();
+        for (auto& report : run_ordered(me, store, batch, options[m])) {
+          result.seconds += report.seconds();
+          result.busiest_bytes += report.busiest_bytes();
+          result.report = std::move(report);
+        }
+        result.operations += batch_size * machines;
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+          std::uint64_t content = checksum64(batch.answer(i).value);
+          for (const auto& [key, value] : batch.rows(i))
+            content = mix64(content ^ checksum64(key) ^ checksum64(value));
+          digest += mix64(content + i);
+        }
+      }
+      for (const auto& [at, cell] : store.all()) {
+        for (const auto& [key, value] : cell.rows)
+          digest += mix64(checksum64(key) ^ mix64(checksum64(value)));
+      }
+      result.digest = me.allreduce(digest, std::plus<>());
+      if (m == 0) {
+        std::vector<std::uint64_t> counts;
+        std::uint64_t all = 0;
+        for (const auto& [number, count] : drawn) {
+          counts.push_back(count);
+          all += count;
+        }
+        std::sort(counts.rbegin(), counts.rend());
+        std::uint64_t top = 0;
+        for (std::size_t i = 0; i < std::min<std::size_t>(100, counts.size()); ++i) top += counts[i];
+        if (all > 0) {
+          result.hottest_share = static_cast<double>(counts[0]) / static_cast<double>(all);
+          result.top100_share = static_cast<double>(top) / static_cast<double>(all);
+        }
+      }
+      if (me.is_first()) results.push_back(std::move(result));
+    }
+  });
+  for (const auto& result : results) {
+    if (result.digest != results[0].digest)
+      throw orch::StageFailed(result.method + " and " + results[0].method +
+                              " leave different stores or replies");
+  }
+  return results;
+}
+
+}  // namespace ballast::kv
