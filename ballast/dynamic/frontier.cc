@@ -6,13 +6,14 @@
 
 namespace ballast::dynamic {
 
-Structure::Structure(const Graph& g)
+Structure::Structure(const Graph& g, bool own_frontiers)
     : graph(g),
       consumers(g.consumers()),
       depth(g.depths()),
       next_same_type(g.size()),
       nearest_same_type(g.size(), 0),
-      lower_bound(dynamic::lower_bound(g)) {
+      lower_bound(own_frontiers ? dynamic::lower_bound(g) : 0) {
+  if (!own_frontiers) return;
   // Backwards from every node, stopping at nodes of its type. `seen` holds the last start that met a node.
   std::vector<NodeId> seen(g.size(), static_cast<NodeId>(-1)), open;
   // A type that never meets itself needs no search.

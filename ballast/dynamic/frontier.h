@@ -13,7 +13,8 @@ namespace ballast::dynamic {
 /// earlier nodes of its own type (those that are reached backwards without passing another node of the type).
 class Structure {
  public:
-  explicit Structure(const Graph& graph);
+  /// `own_frontiers`: also what Frontier::own_count and the lower bound need, which costs more than the rest.
+  explicit Structure(const Graph& graph, bool own_frontiers = true);
 
   const Graph& graph;
   std::vector<std::vector<NodeId>> consumers;

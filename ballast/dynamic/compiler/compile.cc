@@ -12,7 +12,9 @@ struct Pass {
   void (*run)(Program&);
   void (*instead)(Program&) = nullptr;
 };
+// Marks go first: depths are counted from the last one.
 constexpr Pass kPasses[] = {
+    {"phases", &CompileOptions::phases, nullptr, drop_phases},
     {"reuse", &CompileOptions::reuse, reuse_operands, key_weights},
     {"split-dense", &CompileOptions::split_dense, split_dense},
     {"fuse", &CompileOptions::fuse, fuse_vertically},
@@ -20,7 +22,6 @@ constexpr Pass kPasses[] = {
     {"hfuse", &CompileOptions::hfuse, fuse_horizontally},
     {"hoist", &CompileOptions::hoist, hoist},
     {"ghost", &CompileOptions::ghost, add_ghosts},
-    {"phases", &CompileOptions::phases, nullptr, drop_phases},
 };
 
 Program run_passes(const Module& module, const CompileOptions& options, const std::string& last) {

@@ -1,0 +1,206 @@
+// The compiled models against the reference interpreter, and against themselves under every policy and pass
+// set.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "ballast/base/errors.h"
+#include "ballast/dynamic/instances.h"
+#include "ballast/dynamic/models.h"
+#include "ballast/dynamic/runtime/session.h"
+
+namespace ballast::dynamic {
+namespace {
+
+Module small(const std::string& name) {
+  if (name == "berxit") return load_model(name, {{"D", 8}, {"G", 2}, {"T", 6}});
+  if (name == "nestedrnn") return load_model(name, {{"H", 8}, {"LOW", 2}, {"HIGH", 5}});
+  if (name == "drnn") return load_model(name, {{"H", 8}});
+  return load_model(name, {{"H", 8}, {"V", 50}});
+}
+
+std::vector<double> numbers(const std::vector<Value>& values) {
+  std::vector<double> all;
+  for (const Value& v : values) flatten(v, all);
+  return all;
+}
+
+std::vector<Value> run(const Module& module, const std::vector<Instance>& batch,
+                       const CompileOptions& compile_options, SessionOptions options,
+                       RunStats* stats = nullptr) {
+  const Executable exe = compile(module, compile_options);
+  Session session(exe, initial_parameters(module, 3), std::move(options));
+  std::vector<Value> out = session.run(batch);
+  if (stats != nullptr) *stats = session.stats();
+  return out;
+}
+
+class DynamicModels : public testing::TestWithParam<std::string> {};
+
+TEST_P(DynamicModels, AgreeWithTheReferenceInterpreter) {
+  const Module module = small(GetParam());
+  const std::vector<Instance> batch = draw_instances(module, 5, 11);
+  const Parameters parameters = initial_parameters(module, 3);
+  const Reference reference(module, parameters);
+  for (const bool native : {false, true}) {
+    const std::vector<Value> out = run(module, batch, {.native = native}, {});
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const std::vector<double> expected = reference.numbers(batch[i], 1, i);
+      std::vector<double> got;
+      flatten(out[i], got);
+      ASSERT_EQ(got.size(), expected.size()) << "instance " << i << ", seed 11, native " << native;
+      for (std::size_t k = 0; k < got.size(); ++k)
+        ASSERT_NEAR(got[k], expected[k], 2e-5 * std::max(1.0, std::abs(expected[k])))
+            << "number " << k << " of instance " << i;
+    }
+  }
+}
+
+TEST_P(DynamicModels, GiveTheSameBitsUnderEveryPolicyBatchSizeAndGather) {
+  const Module module = small(GetParam());
+  const std::vector<Instance> batch = draw_instances(module, 6, 5);
+  const Executable exe = compile(module);
+  const Parameters parameters = initial_parameters(module, 3);
+  const auto run_with = [&](SessionOptions options) {
+    Session session(exe, parameters, std::move(options));
+    return numbers(session.run(batch));
+  };
+  const std::vector<double> expected = run_with({.policy = "unbatched"});
+  for (const char* policy : {"inline-depth", "depth", "agenda", "suff"})
+    EXPECT_EQ(run_with({.policy = policy}), expected) << policy;
+  EXPECT_EQ(run_with({.gather = Gather::copied}), expected);
+  EXPECT_EQ(run_with({.gather = Gather::fused}), expected);
+  EXPECT_EQ(run_with({.threads = 2}), expected);
+  EXPECT_EQ(run_with({.fibers = false}), expected);
+  std::vector<double> one_by_one;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    Session session(exe, parameters, {.first_instance = i});
+    for (const Value& v : session.run(std::span(batch).subspan(i, 1))) flatten(v, one_by_one);
+  }
+  EXPECT_EQ(one_by_one, expected);
+}
+
+TEST_P(DynamicModels, PassesChangeTheScheduleNotTheValues) {
+  const Module module = small(GetParam());
+  const std::vector<Instance> batch = draw_instances(module, 4, 7);
+  const std::vector<double> expected = numbers(run(module, batch, {}, {}));
+  bool CompileOptions::*const passes[] = {
+      &CompileOptions::reuse,   &CompileOptions::fuse,  &CompileOptions::hoist, &CompileOptions::split_dense,
+      &CompileOptions::coarsen, &CompileOptions::hfuse, &CompileOptions::ghost, &CompileOptions::phases};
+  CompileOptions none;
+  for (const auto pass : passes) none.*pass = false;
+  std::vector<CompileOptions> all{none};
+  for (const auto pass : passes) {
+    CompileOptions one;
+    one.*pass = false;
+    all.push_back(one);
+  }
+  for (std::size_t o = 0; o < all.size(); ++o) {
+    const std::vector<double> got = numbers(run(module, batch, all[o], {}));
+    ASSERT_EQ(got.size(), expected.size()) << "pass set " << o;
+    for (std::size_t i = 0; i < got.size(); ++i)
+      ASSERT_NEAR(got[i], expected[i], 1e-5 * std::max(1.0, std::abs(expected[i])))
+          << "pass set " << o << ", number " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, DynamicModels, testing::ValuesIn(model_names()), [](const auto& model) {
+  std::string name = model.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST(DynamicSession, BatchesAreFewerThanNodes) {
+  const Module module = small("treelstm");
+  RunStats stats;
+  run(module, draw_instances(module, 16, 5), {}, {}, &stats);
+  EXPECT_GT(stats.nodes, 200);
+  EXPECT_LT(stats.batches, stats.nodes / 5);
+}
+
+TEST(DynamicSession, ALongListIsNoProblem) {
+  const Module module = Module::from_text(
+      "param w: Tensor[f32, 1] = ones;\nfn f(xs: List[i32]) -> i32 { match xs { Nil => 0, Cons(x, t) => x + "
+      "f(t) } }\n"
+      "@entry fn main(xs: List[i32]) -> i32 { f(xs) }");
+  std::vector<Value> list(50000, Value::of_integer(2));
+  const std::vector<Instance> batch{{Value::of_list(list)}};
+  for (const bool native : {false, true})
+    EXPECT_EQ(run(module, batch, {.native = native}, {})[0].integer, 100000);
+}
+
+TEST(DynamicSession, LimitsNameTheFunctionAndTheProcessLives) {
+  const std::string param = "param w: Tensor[f32, 2] = ones;\n";
+  const Module spin = Module::from_text(
+      param + "fn spin(x: i32) -> i32 { spin(x + 1) }\n@entry fn main(x: i32) -> i32 { spin(x) }");
+  const Module dig = Module::from_text(
+      param + "fn dig(x: i32) -> i32 { 1 + dig(x) }\n@entry fn main(x: i32) -> i32 { dig(x) }");
+  const Module grow = Module::from_text(param +
+                                        "fn grow(x: Tensor[f32, 2]) -> Tensor[f32, 2] { grow(x + w) "
+                                        "}\n@entry fn main(x: Tensor[f32, 2]) -> Tensor[f32, 2] { grow(x) }");
+  const std::vector<Instance> one{{Value::of_integer(1)}}, tensor{{Value::of_tensor({2}, {1, 2})}};
+  const auto message = [](const char* function, const char* option) {
+    return testing::ThrowsMessage<InvalidInput>(
+        testing::AllOf(testing::HasSubstr(function), testing::HasSubstr(option)));
+  };
+  for (const bool native : {false, true}) {
+    EXPECT_THAT([&] { run(spin, one, {.native = native}, {.limits = {.steps = 100000}}); },
+                message("function 'spin'", "--max-steps"));
+    EXPECT_THAT([&] { run(dig, one, {.native = native}, {.limits = {.depth = 5000}}); },
+                message("function 'dig'", "--max-depth"));
+    EXPECT_THAT([&] { run(grow, tensor, {.native = native}, {.limits = {.nodes = 1000}}); },
+                message("function 'grow'", "--max-nodes"));
+  }
+  EXPECT_THAT([&] { run(dig, one, {.native = true}, {.limits = {.depth = 100'000'000}, .stack_kib = 512}); },
+              message("function 'dig'", "--stack-kib"));
+}
+
+TEST(DynamicSession, OneBadInstanceCanBeSetApart) {
+  const Module module = small("birnn");
+  std::vector<Instance> batch = draw_instances(module, 3, 5);
+  const Executable exe = compile(module);
+  const Parameters parameters = initial_parameters(module, 3);
+  Session good(exe, parameters);
+  const std::vector<Value> expected = good.run(batch);
+  batch[1] = {Value::of_list({Value::of_integer(7), Value::of_integer(50)})};
+  EXPECT_THAT([&] { Session(exe, parameters).run(batch); },
+              testing::ThrowsMessage<InvalidInput>(testing::HasSubstr("index 50; accepted: 0 to 49")));
+  Session session(exe, parameters, {.isolate = true});
+  const std::vector<Value> out = session.run(batch);
+  EXPECT_EQ(out[0], expected[0]);
+  EXPECT_EQ(out[2], expected[2]);
+  EXPECT_THAT(session.errors()[1], testing::HasSubstr("index 50"));
+}
+
+TEST(DynamicSession, EmptyAndTinyInputsAreValid) {
+  const Module module = small("birnn");
+  const Executable exe = compile(module);
+  Session session(exe, initial_parameters(module, 3));
+  EXPECT_TRUE(session.run({}).empty());
+  const std::vector<Instance> empty{{Value::of_list({})}};
+  EXPECT_TRUE(session.run(empty)[0].fields.empty());
+}
+
+TEST(DynamicSession, ParametersThatDoNotFitAreAllListed) {
+  const Module module = small("birnn");
+  const Executable exe = compile(module);
+  Parameters parameters = initial_parameters(module, 3);
+  parameters.erase("bf");
+  parameters["Wc"].pop_back();
+  parameters["extra"] = {1};
+  EXPECT_THAT([&] { Session(exe, parameters); },
+              testing::ThrowsMessage<InvalidInput>(
+                  testing::AllOf(testing::HasSubstr("'bf' is missing"), testing::HasSubstr("'Wc' has"),
+                                 testing::HasSubstr("no parameter 'extra'"))));
+}
+
+TEST(DynamicSession, TooMuchMemoryIsRefusedBeforeItIsTaken) {
+  const Module module = small("treelstm");
+  const Executable exe = compile(module);
+  Session session(exe, initial_parameters(module, 3), {.memory_limit = 1000});
+  EXPECT_THROW(session.run(draw_instances(module, 8, 5)), Unavailable);
+}
+
+}  // namespace
+}  // namespace ballast::dynamic
