@@ -7,6 +7,7 @@ Each tree has the real cmake/ folder and components of one file, so it configure
 """
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -175,6 +176,19 @@ class IncludeChecker(unittest.TestCase):
             result = subprocess.run([sys.executable, SOURCE / "cmake/check_includes.py", SOURCE, listed.name],
                                     capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr)
+
+
+class Licences(unittest.TestCase):
+    def test_every_package_of_set_up_has_its_licence_in_the_book(self):
+        page = (SOURCE / "docs/licences.md").read_text()
+        for name in ("apt.txt", "pypi.txt", "deb-data.txt"):
+            for line in (SOURCE / "setup" / name).read_text().splitlines():
+                words = line.split("#")[0].split()
+                if not words or words[0].startswith("["):
+                    continue
+                package = (words[1] if words[0] in ("source", "files") else words[0]).split("==")[0].split("[")[0]
+                with self.subTest(list=name):
+                    self.assertRegex(page, rf"(?<![\w-]){re.escape(package)}(?![\w-])")
 
 
 if __name__ == "__main__":
