@@ -11,10 +11,10 @@ endif
 only := $(if $(COMPONENTS),--only "$(COMPONENTS)")
 configure = cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DBALLAST_ONLY="$(COMPONENTS)"
 
-.PHONY: tour test build bench peers setup format lint fuzz docs install clean help
+.PHONY: tour test build bench peers setup format lint fuzz docs figures install package clean help
 help:
 	@sed -n '1,3s/^# //p' Makefile
-	@echo "targets: tour test build bench peers setup format lint fuzz docs install clean"
+	@echo "targets: tour test build bench peers setup format lint fuzz docs figures install package clean"
 
 setup:
 	@setup/setup.sh $(only)
@@ -68,6 +68,19 @@ docs:
 
 install: build
 	@cmake --install $(BUILD)
+
+# Every quick benchmark, recorded for the book's page of claims. Wants a machine that does nothing else.
+figures: build
+	@for c in $(if $(COMPONENTS),$(COMPONENTS),orch kv graph index ragged dynamic serve tune federate codesign robot); do \
+	  $(BUILD)/bin/ballast $$c bench --quick --json docs/figures/$$c.json || exit 1; done
+	@python3 docs/claims.py
+
+# A Debian package, without competitors under the GPL.
+package: setup
+	@cmake -S . -B $(BUILD)-package -G Ninja -DCMAKE_BUILD_TYPE=Release -DBALLAST_ONLY="$(COMPONENTS)" -DBALLAST_TESTS=OFF \
+	  -DBALLAST_GPL_PEERS=OFF >/dev/null
+	@cmake --build $(BUILD)-package
+	@cd $(BUILD)-package && cpack --config CPackConfig.cmake && ls -1 $(CURDIR)/$(BUILD)-package/*.deb
 
 clean:
 	@rm -rf $(BUILD)
