@@ -73,7 +73,7 @@ install: build
 figures: build
 	@for c in $(if $(COMPONENTS),$(COMPONENTS),orch kv graph index ragged dynamic serve tune federate codesign robot); do \
 	  $(BUILD)/bin/ballast $$c bench --quick --json docs/figures/$$c.json || exit 1; done
-	@python3 docs/claims.py
+	@python3 cmake/claims.py
 
 # A Debian package, without competitors under the GPL.
 package: setup

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Writes docs/claims.md: what each paper claims, and every figure measured here with its target, met or missed.
 
-usage: docs/claims.py            from docs/figures/*.json, which `make figures` writes by `bench --json`
+usage: cmake/claims.py            from docs/figures/*.json, which `make figures` writes by `bench --json`
 """
 import json
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parent
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 # (title, paper, components whose benchmark documents belong to it, claims of the paper in our words)
 PAPERS = [
