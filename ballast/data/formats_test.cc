@@ -10,6 +10,7 @@
 #include "ballast/data/datasets.h"
 #include "ballast/data/idx.h"
 #include "ballast/data/npy.h"
+#include "ballast/data/packed_for_tests.h"
 #include "ballast/data/safetensors.h"
 #include "ballast/data/test_files.h"
 
@@ -18,20 +19,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-std::string gzip(const std::string& text) {
-  z_stream z{};
-  deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&z, text.size()) + 32, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  deflate(&z, Z_FINISH);
-  out.resize(out.size() - z.avail_out);
-  deflateEnd(&z);
-  return out;
-}
 
 std::string zstd(const std::string& text) {
   std::string out(ZSTD_compressBound(text.size()), '\0');
@@ -56,17 +43,17 @@ TEST(Stream, UndoesGzipAndZstdAndTheirConcatenation) {
   for (const std::size_t step :
        {std::size_t{1}, std::size_t{7}, std::size_t{65'536}, std::size_t{1'000'000}}) {
     EXPECT_EQ(drain(text, step), text);
-    EXPECT_EQ(drain(gzip(text) + gzip("more"), step), text + "more");
+    EXPECT_EQ(drain(packed_gzip(text) + packed_gzip("more"), step), text + "more");
     EXPECT_EQ(drain(zstd(text) + zstd("more"), step), text + "more");
   }
   EXPECT_EQ(drain("", 4), "");
   EXPECT_EQ(drain("ab", 4), "ab");
-  EXPECT_EQ(drain(gzip("x") + std::string(10, '\0'), 4), "x");
-  EXPECT_EQ(InputStream::over("t", gzip("x")).encoding(), "gzip");
+  EXPECT_EQ(drain(packed_gzip("x") + std::string(10, '\0'), 4), "x");
+  EXPECT_EQ(InputStream::over("t", packed_gzip("x")).encoding(), "gzip");
 }
 
 TEST(Stream, RefusesDamage) {
-  const std::string packed = gzip(std::string(1000, 'x'));
+  const std::string packed = packed_gzip(std::string(1000, 'x'));
   EXPECT_THAT(refusal([&] { drain(packed.substr(0, packed.size() - 3), 100); }),
               HasSubstr("the gzip data end early"));
   EXPECT_THAT(refusal([&] { drain(packed + "tail", 100); }), HasSubstr("bytes behind the gzip data"));

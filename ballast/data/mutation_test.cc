@@ -9,6 +9,7 @@
 #include "ballast/base/file.h"
 #include "ballast/base/random.h"
 #include "ballast/data/fuzz_feed.h"
+#include "ballast/data/packed_for_tests.h"
 
 namespace ballast::data {
 namespace {
@@ -103,20 +104,6 @@ TEST(Mutation, Trace) {
          20'000, 6);
   damage(feed_trace, "num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.8\n",
          5'000, 7);
-}
-
-std::string packed_gzip(const std::string& text) {
-  z_stream z{};
-  deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&z, text.size()) + 32, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  deflate(&z, Z_FINISH);
-  out.resize(out.size() - z.avail_out);
-  deflateEnd(&z);
-  return out;
 }
 
 TEST(Mutation, CompressedStreams) {
