@@ -21,8 +21,9 @@ void add_gen(cli::Program& program) {
   auto verb = program.verb("gen", "make a graph by rule, the same for the same seed",
                            {"ballast graph gen kron --scale 16 -o kron16.bgr",
                             "ballast graph gen road --size 512 --weights -o road.wel"});
-  verb->add_option("KIND", options->graph.kind,
-                   "kron (= rmat), uniform, road, grid, ba, hub, zipf, star, path, complete")
+  verb->add_option(
+          "KIND", options->graph.kind,
+          "kron (= rmat), uniform, road, grid, ba, hub, zipf, star, path, complete; or kron:16 for its size")
       ->required();
   verb->add_option("--scale", options->graph.scale, "log2 of the vertices")->capture_default_str();
   verb->add_option("--size", options->graph.size,
@@ -38,6 +39,8 @@ void add_gen(cli::Program& program) {
   verb->add_option("--format", options->format, "its format in place of its ending");
   verb.run([options](const cli::Common& common) {
     GenerateOptions graph = options->graph;
+    const std::string kind = graph.kind;
+    parse_generator(kind, graph);  // `kron:16`, as `run` takes it; else the kind alone
     if (graph.kind == "rmat") graph.kind = "kron";
     graph.seed = common.seed;
     format_of(options->output, options->format);  // refuse a bad name before the work

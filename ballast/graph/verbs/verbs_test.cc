@@ -14,6 +14,16 @@ namespace {
 
 using ::testing::HasSubstr;
 
+TEST(Gen, TakesAGraphsSizeAsRunDoes) {
+  testing::Scratch scratch;
+  ASSERT_EQ(testing::run_graph("gen kron:8 -o " + scratch.file("a.bgr")).code, 0);
+  ASSERT_EQ(testing::run_graph("gen kron --scale 8 -o " + scratch.file("b.bgr")).code, 0);
+  EXPECT_EQ(read_file(scratch.file("a.bgr")), read_file(scratch.file("b.bgr")));
+  const auto ran = testing::run_graph("gen kro:8 -o " + scratch.file("c.bgr"));
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.error, HasSubstr("kind of graph is 'kro:8'"));
+}
+
 TEST(Graphalytics, TheExampleGraphsComeOutRight) {
   const std::string data = testing::shared_data();
   if (data.empty()) GTEST_SKIP() << "LDBC's graphs are not here (BALLAST_SHARED_DATA)";
