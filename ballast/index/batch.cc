@@ -77,6 +77,21 @@ SortedEntries sort_entries(std::span<const Entry> entries) {
   return out;
 }
 
+std::vector<std::pair<std::uint64_t, std::uint64_t>> bounds_of(std::span<const Entry> sorted_entries,
+                                                               std::span<const KeyRange> ranges) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> bounds;
+  const auto position = [&](auto before) {
+    return static_cast<std::uint64_t>(
+        std::partition_point(sorted_entries.begin(), sorted_entries.end(), before) - sorted_entries.begin());
+  };
+  for (const auto& range : ranges) {
+    const std::uint64_t begin = position([&](const Entry& e) { return e.key < range.low; });
+    const std::uint64_t end = position([&](const Entry& e) { return e.key <= range.high; });
+    bounds.emplace_back(begin, std::max(begin, end));
+  }
+  return bounds;
+}
+
 std::vector<KeyRange> merge_ranges(std::span<const KeyRange> ranges) {
   std::vector<KeyRange> sorted_ranges;
   for (const auto& range : ranges)

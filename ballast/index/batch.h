@@ -25,6 +25,11 @@ struct SortedEntries {
 };
 SortedEntries sort_entries(std::span<const Entry> entries);
 
+/// Where each range begins and ends in entries that are in key order; an empty range has both ends in one
+/// place.
+std::vector<std::pair<std::uint64_t, std::uint64_t>> bounds_of(std::span<const Entry> sorted,
+                                                               std::span<const KeyRange> ranges);
+
 /// Ranges in order of their lower ends, overlapping and touching ones joined, empty ones left out.
 std::vector<KeyRange> merge_ranges(std::span<const KeyRange> ranges);
 

@@ -16,27 +16,32 @@ void add_bench(cli::Program& program) {
   };
   auto options = std::make_shared<Options>();
   auto verb = program.verb(
-      "bench", "all methods side by side: words, rounds, imbalance (counted); host engine (measured)",
+      "bench",
+      "all methods side by side: words, rounds, imbalance (counted); cluster and host engines (measured)",
       {"ballast index bench --quick",
        "ballast index bench --suite pim --modules 256 --methods pim-tree,range"});
   verb->add_flag("--quick", options->pim.quick, "smaller sizes, under three minutes");
-  verb->add_option("--suite", options->suite, "all, pim or host")->capture_default_str();
+  verb->add_option("--suite", options->suite, "all, pim, ladder, cluster or host")->capture_default_str();
   verb->add_option("--keys", options->keys, "keys in the index (0: the suite's own)")->capture_default_str();
   verb->add_option("--batch", options->batch, "operations of a batch (0: the suite's own)")
       ->capture_default_str();
   verb->add_option("--modules", options->pim.modules, "PIM modules (0: 64 and 256)")->capture_default_str();
   verb->add_option("--alphas", options->pim.alphas, "skews; -1 asks all in one piece")->delimiter(',');
-  verb->add_option("--methods", options->pim.methods,
-                   "pim-tree, push, pull, push-pull, range, range-rebalance, jump-push")
+  verb->add_option(
+          "--methods", options->pim.methods,
+          "pim-tree, push, pull, push-pull, range, range-rebalance, jump-push, push-pull-1, hash-broadcast")
       ->delimiter(',');
   verb.run([options](const cli::Common& common) {
-    cli::require_one_of("--suite", options->suite, {"all", "pim", "host"});
+    cli::require_one_of("--suite", options->suite, {"all", "pim", "ladder", "cluster", "host"});
     for (const auto& name : options->pim.methods) cli::require_one_of("--methods", name, method_names());
     options->pim.keys = parse_count("--keys", options->keys);
     options->pim.batch = parse_count("--batch", options->batch);
     Bench bench("index", options->suite, common);
-    if (options->suite != "host") bench_pim(bench, options->pim, common.seed);
-    if (options->suite != "pim")
+    const auto wants = [&](const char* suite) { return options->suite == "all" || options->suite == suite; };
+    if (wants("pim")) bench_pim(bench, options->pim, common.seed);
+    if (wants("ladder")) bench_ladder(bench, options->pim.quick, options->pim.modules, common.seed);
+    if (wants("cluster")) bench_cluster(bench, options->pim.quick, common.seed);
+    if (wants("host"))
       bench_host(bench, {.quick = options->pim.quick, .keys = options->pim.keys, .batch = options->pim.batch},
                  common.seed);
     if (common.for_people()) bench.section().print(stdout);

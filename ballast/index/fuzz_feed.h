@@ -10,7 +10,9 @@
 #include "ballast/base/errors.h"
 #include "ballast/index/dpu/layout.h"
 #include "ballast/index/dpu/tasks.h"
+#include "ballast/index/key_files.h"
 #include "ballast/index/operations_file.h"
+#include "ballast/index/snapshot.h"
 
 namespace ballast::index {
 
@@ -31,6 +33,30 @@ inline std::uint32_t feed_tasks(std::string_view bytes) {
 inline bool feed_operations(std::string_view bytes) {
   try {
     (void)read_operations(data::InputStream::over("fuzz", bytes));
+    return true;
+  } catch (const InvalidInput&) {
+    return false;
+  }
+}
+
+/// The first byte chooses the reader of key files.
+inline bool feed_key_files(std::string_view bytes) {
+  if (bytes.empty()) return false;
+  try {
+    auto in = data::InputStream::over("fuzz", bytes.substr(1));
+    switch (bytes[0] & 3) {
+      case 0:
+        (void)read_snapshot(std::move(in));
+        break;
+      case 1:
+        (void)read_sosd(std::move(in), bytes[0] & 4 ? 8 : 4);
+        break;
+      case 2:
+        (void)read_strings(std::move(in));
+        break;
+      default:
+        (void)read_csv_entries(std::move(in));
+    }
     return true;
   } catch (const InvalidInput&) {
     return false;

@@ -43,7 +43,8 @@ class HostMap : public OrderedIndex {
   InsertReport insert(std::span<const Entry> entries) override;
   std::vector<bool> update(std::span<const Entry> entries) override;
   std::vector<bool> erase(std::span<const Key> keys) override;
-  Rows scan(std::span<const KeyRange> ranges) override;
+  Rows scan(std::span<const KeyRange> ranges) override { return scan_first(ranges, 0); }
+  Rows scan_first(std::span<const KeyRange> ranges, std::uint64_t limit) override;
   std::vector<std::uint64_t> count(std::span<const KeyRange> ranges) override;
 
   /// Single operations.
@@ -64,6 +65,9 @@ class HostMap : public OrderedIndex {
   static constexpr std::uint32_t kLeaf = 32;   // entries of a leaf
   static constexpr std::uint32_t kBlock = 16;  // separators of a block
   static constexpr std::uint32_t kNone = 0xffffffffu;
+  static constexpr std::uint32_t kGroup = 32;  // questions that descend together
+  static constexpr std::uint32_t kFew = 16;    // entries of a leaf that are merged in place
+  static constexpr Key kLargest = ~Key{0};
   struct Leaf {
     Key keys[kLeaf];
     Value values[kLeaf];
@@ -84,8 +88,12 @@ class HostMap : public OrderedIndex {
   std::uint32_t position_of(Key key) const;  // directory position whose leaf covers the key
   std::uint32_t leaf_of(Key key, std::uint32_t position) const;  // along the chain
   void descend(const Key* keys, std::uint32_t count, std::uint32_t* positions) const;
+  static void ranks_in_leaves(const Key* const* leaves, const Key* keys, std::uint32_t count,
+                              std::uint32_t* ranks);
+  static void ranks_in_leaf(const Key* leaf, const Entry* entries, std::uint32_t count, std::uint32_t* ranks);
   template <typename Take>
   void each_leaf(std::span<const Key> keys, Take take) const;
+  std::optional<std::uint32_t> merge_in_place(std::uint32_t id, const Entry* entries, std::uint32_t count);
   void rebuild(std::vector<Fresh> fresh);
   void rebuild_from_chains();
   void tidy();

@@ -12,6 +12,7 @@
 #include "ballast/index/fuzz_feed.h"
 #include "ballast/index/host_map.h"
 #include "ballast/index/oracle.h"
+#include "ballast/index/pim/drivers.h"
 #include "ballast/index/pim/timing.h"
 #include "ballast/index/pim_tree.h"
 #include "ballast/index/program_generator.h"
@@ -224,6 +225,58 @@ TEST(Timing, MoreOfAnythingTakesLonger) {
   const auto modelled = pim::modelled(cost, 64'000, pim::Profile::upmem_p21());
   EXPECT_LT(modelled.low, modelled.operations_per_s);
   EXPECT_GT(modelled.high, modelled.operations_per_s);
+}
+
+// Two drivers: the answers and the counts of one, whatever overlaps; changes keep their order.
+TEST(Drivers, OverlappingBatchesGiveTheSameAnswersAndCounts) {
+  std::vector<std::uint64_t> words[2];
+  for (const std::uint32_t drivers : {1u, 3u}) {
+    pim::Machine machine({.modules = 8, .memory = Bytes::mib(4), .drivers = drivers});
+    PimTree tree(machine, {.chunk = 4, .levels = 3, .seed = 5});
+    Oracle oracle;
+    const auto entries = uniform_entries(20'000, 6);
+    tree.bulk_load(entries);
+    oracle.bulk_load(entries);
+    std::vector<pim::DrivenBatch> batches;
+    std::vector<std::vector<Key>> keys;
+    std::vector<std::vector<std::optional<Entry>>> found(24);
+    for (std::uint64_t b = 0; b < 24; ++b) keys.push_back(piece_zipf(500, 8, 1.2, 9, b));
+    for (std::size_t b = 0; b < 24; ++b) {
+      if (b % 6 == 5) {
+        batches.push_back({.reads = false, .work = [&, b] { tree.erase(keys[b - 1]); }});
+      } else {
+        batches.push_back({.reads = true, .work = [&, b] { found[b] = tree.predecessor(keys[b]); }});
+      }
+    }
+    const auto costs = pim::run_batches(machine, batches);
+    for (std::size_t b = 0; b < 24; ++b) {
+      if (b % 6 == 5) {
+        oracle.erase(keys[b - 1]);
+      } else {
+        EXPECT_EQ(found[b], oracle.predecessor(keys[b])) << b;
+      }
+      words[drivers > 1].push_back(costs[b].words());
+    }
+    EXPECT_EQ(tree.verify(), "");
+  }
+  EXPECT_EQ(words[0], words[1]);
+  pim::Machine machine({.modules = 2, .drivers = 2});
+  EXPECT_THROW(pim::run_batches(machine, {{.work = [] { throw InvalidInput("no"); }}, {.work = [] {}}}),
+               InvalidInput);
+  EXPECT_THROW(pim::Machine({.modules = 2, .drivers = 0}), InvalidInput);
+}
+
+// By hand: two batches of one round, CPU 19.2 s of thread time (1 s on 32 cores at 0.6), modules 3 s each:
+// one driver 8 s; two overlap the second's CPU work with the first's round: 1 + 3 + 3.
+TEST(Timing, TwoDriversOverlap) {
+  pim::Profile profile = pim::Profile::upmem_p21();
+  profile.launch_s = 3;
+  profile.transfer_s = 0;
+  std::vector<pim::Cost> batches(2, pim::Cost{1, {}});
+  for (auto& batch : batches) batch.rounds.push_back({.phase = "x", .cpu_ns = 19'200'000'000});
+  EXPECT_NEAR(pim::pipelined_seconds(batches, profile, 1), 8, 1e-9);
+  EXPECT_NEAR(pim::pipelined_seconds(batches, profile, 2), 7, 1e-9);
+  EXPECT_NEAR(pim::pipelined_seconds(batches, profile, 5), 7, 1e-9);
 }
 
 TEST(Batcher, CallsOfManyThreadsGetTheirAnswers) {

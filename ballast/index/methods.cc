@@ -1,14 +1,16 @@
 #include "ballast/index/methods.h"
 
 #include "ballast/base/cli.h"
+#include "ballast/index/baseline/hash_broadcast.h"
 #include "ballast/index/baseline/jump_push.h"
 #include "ballast/index/baseline/range_partition.h"
 
 namespace ballast::index {
 
 const std::vector<std::string>& method_names() {
-  static const std::vector<std::string> names = {"pim-tree",        "push",     "pull", "push-pull", "range",
-                                                 "range-rebalance", "jump-push"};
+  static const std::vector<std::string> names = {"pim-tree",  "push",        "pull",
+                                                 "push-pull", "range",       "range-rebalance",
+                                                 "jump-push", "push-pull-1", "hash-broadcast"};
   return names;
 }
 
@@ -19,8 +21,10 @@ Method make_method(const std::string& name, pim::MachineOptions machine, PimTree
   if (name == "range" || name == "range-rebalance") {
     method.index = std::make_unique<baseline::RangePartition>(
         *method.machine, baseline::RangeOptions{.rebalance = name == "range-rebalance"});
-  } else if (name == "jump-push") {
-    method.index = std::make_unique<baseline::JumpPush>(*method.machine, tree.seed);
+  } else if (name == "jump-push" || name == "push-pull-1") {
+    method.index = std::make_unique<baseline::JumpPush>(*method.machine, tree.seed, name == "push-pull-1");
+  } else if (name == "hash-broadcast") {
+    method.index = std::make_unique<baseline::HashBroadcast>(*method.machine, tree.seed);
   } else {
     if (name != "pim-tree") {
       tree.shadow = false;

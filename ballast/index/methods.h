@@ -15,7 +15,8 @@ struct Method {
   std::unique_ptr<MeteredIndex> index;
 };
 
-/// pim-tree, push, pull, push-pull (level by level, paper plan), range, range-rebalance, jump-push.
+/// pim-tree, push, pull, push-pull (level by level, paper plan), range, range-rebalance, jump-push,
+/// push-pull-1 (push-pull on nodes of one key), hash-broadcast.
 const std::vector<std::string>& method_names();
 /// Throws InvalidInput naming the nearest method.
 Method make_method(const std::string& name, pim::MachineOptions machine, PimTreeOptions tree = {});

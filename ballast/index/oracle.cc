@@ -8,6 +8,13 @@
 
 namespace ballast::index {
 
+Rows OrderedIndex::scan_first(std::span<const KeyRange> ranges, std::uint64_t limit) {
+  Rows rows = scan(ranges);
+  if (limit == 0) return rows;
+  for (auto& [begin, end] : rows.bounds) end = std::min(end, begin + limit);
+  return rows;
+}
+
 void require_ascending(std::span<const Entry> sorted) {
   for (std::size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i - 1].key < sorted[i].key) continue;

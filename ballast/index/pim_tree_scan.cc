@@ -122,15 +122,7 @@ Rows PimTree::scan(std::span<const KeyRange> questions) {
   rows.entries = read_data(nodes);
   std::sort(rows.entries.begin(), rows.entries.end(),
             [](const Entry& a, const Entry& b) { return a.key < b.key; });
-  const auto position = [&](auto first_beyond) {
-    return static_cast<std::uint64_t>(
-        std::partition_point(rows.entries.begin(), rows.entries.end(), first_beyond) - rows.entries.begin());
-  };
-  for (const auto& range : questions) {
-    const std::uint64_t begin = position([&](const Entry& e) { return e.key < range.low; });
-    const std::uint64_t end = position([&](const Entry& e) { return e.key <= range.high; });
-    rows.bounds.emplace_back(begin, std::max(begin, end));
-  }
+  rows.bounds = bounds_of(rows.entries, questions);
   return rows;
 }
 

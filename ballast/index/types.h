@@ -69,6 +69,9 @@ class OrderedIndex {
   virtual std::vector<bool> erase(std::span<const Key> keys) = 0;
 
   virtual Rows scan(std::span<const KeyRange> ranges) = 0;
+  /// The first `limit` rows of each range (0: all). Engines that can stop early do; the others read all and
+  /// show the first.
+  virtual Rows scan_first(std::span<const KeyRange> ranges, std::uint64_t limit);
   virtual std::vector<std::uint64_t> count(std::span<const KeyRange> ranges) = 0;
 };
 

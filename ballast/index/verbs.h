@@ -6,6 +6,8 @@
 namespace ballast::index {
 void add_bench(cli::Program& program);
 void add_explain(cli::Program& program);
+void add_files(cli::Program& program);  ///< gen, convert, info, verify
 void add_run(cli::Program& program);
+void add_soak(cli::Program& program);
 void add_tour(cli::Program& program);
 }  // namespace ballast::index

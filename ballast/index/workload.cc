@@ -88,6 +88,44 @@ std::vector<Key> item_zipf(std::span<const Entry> entries, std::uint64_t count, 
   return keys;
 }
 
+// Each recipe gives about `count` distinct keys. wiki-like: timestamps in seconds, quiet and busy hours,
+// bursts of edits in one second joined. osm-like: Morton codes of points around 1000 towns. books-like:
+// lognormal sizes.
+std::vector<Key> keys_like(const std::string& name, std::uint64_t count, std::uint64_t seed) {
+  Random random(seed, kKeys + 8);
+  std::vector<Key> keys;
+  keys.reserve(count);
+  if (name == "wiki-like") {
+    double now = 1.0e9;
+    while (keys.size() < count) {
+      const double busy = 1 + 0.9 * std::sin(now / 13'751.0);
+      now += 1 + random.exponential() / busy * 3;
+      keys.push_back(static_cast<Key>(now));
+    }
+  } else if (name == "osm-like") {
+    std::vector<std::pair<double, double>> towns(1000);
+    for (auto& [x, y] : towns) x = random.uniform(), y = random.uniform();
+    const auto spread = [](std::uint64_t x) {
+      std::uint64_t out = 0;
+      for (int bit = 0; bit < 32; ++bit) out |= (x >> bit & 1) << (2 * bit);
+      return out;
+    };
+    while (keys.size() < count) {
+      const auto& [x, y] = towns[random.below(1 + random.below(towns.size()))];
+      const auto at = [&](double centre) {
+        const double place = std::clamp(centre + 0.004 * random.normal(), 0.0, 0.999999999);
+        return static_cast<std::uint64_t>(std::ldexp(place, 32));
+      };
+      keys.push_back(spread(at(x)) | spread(at(y)) << 1);
+    }
+  } else if (name == "books-like") {
+    while (keys.size() < count) keys.push_back(static_cast<Key>(std::exp(28 + 3 * random.normal())));
+  } else {
+    throw InvalidInput("keys", name, "uniform, wiki-like, osm-like or books-like");
+  }
+  return keys;
+}
+
 // GeoIP's legacy country database is a binary trie over the bits of an address: record = two 3-byte
 // little-endian children; a child of at least 0xffff00 is a country. Every leaf of another country than the
 // one before it begins a range.
@@ -125,15 +163,19 @@ std::vector<Key> ipv4_range_keys() {
   return starts;
 }
 
+Key string_prefix(std::string_view text) {
+  Key key = 0;
+  for (std::size_t i = 0; i < 8; ++i)
+    key = key << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0);
+  return key;
+}
+
 std::vector<Key> word_keys() {
   data::LineReader lines(data::InputStream::open(data::find_dataset("words") + "/american-english-insane"));
   std::vector<Key> keys;
   std::string_view line;
   while (lines.next(line)) {
-    Key key = 0;
-    for (std::size_t i = 0; i < 8; ++i)
-      key = key << 8 | (i < line.size() ? static_cast<unsigned char>(line[i]) : 0);
-    keys.push_back(key);
+    keys.push_back(string_prefix(line));
   }
   return keys;
 }

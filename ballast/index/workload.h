@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ballast/index/types.h"
@@ -27,6 +28,13 @@ std::vector<Key> piece_zipf_existing(std::span<const Entry> entries, std::uint64
 /// item-zipf: existing keys, each key's rank by Zipf(alpha) over a random order.
 std::vector<Key> item_zipf(std::span<const Entry> entries, std::uint64_t count, double alpha,
                            std::uint64_t seed, std::uint64_t batch);
+
+/// Stand-ins for the key sets that users bring (SOSD's): wiki-like, osm-like, books-like. Duplicates may
+/// occur.
+std::vector<Key> keys_like(const std::string& name, std::uint64_t count, std::uint64_t seed);
+
+/// The first eight bytes of a string, big-endian: strings of different prefixes keep their order.
+Key string_prefix(std::string_view text);
 
 /// First addresses of the IPv4 ranges of geoip-database (a country's ranges), ascending. Throws Unavailable
 /// when the package's data are not here.

@@ -13,10 +13,11 @@ using pim::Address;
 using pim::module_of;
 using pim::offset_of;
 
-JumpPush::JumpPush(pim::Machine& machine, std::uint64_t seed)
+JumpPush::JumpPush(pim::Machine& machine, std::uint64_t seed, bool push_pull)
     : machine_(machine),
       seed_(seed),
-      levels_(std::max(1u, static_cast<std::uint32_t>(std::bit_width(machine.modules())) - 1)) {}
+      levels_(std::max(1u, static_cast<std::uint32_t>(std::bit_width(machine.modules())) - 1)),
+      push_pull_(push_pull) {}
 
 std::uint32_t JumpPush::place(Key key, std::uint32_t level) const {
   return static_cast<std::uint32_t>(mix64(mix64(key ^ mix64(seed_)) + level) % machine_.modules());
@@ -117,7 +118,52 @@ std::vector<Address> JumpPush::starts_of(const std::vector<Key>& keys, const std
   return starts;
 }
 
+// All keys go down at once, one node a round. Sorted keys at one node stand together: one alone is pushed,
+// several pull the node.
+std::vector<Address> JumpPush::search_push_pull(const std::vector<Key>& sorted) {
+  const std::vector<const Path*> none(sorted.size(), nullptr);
+  std::vector<Address> at = starts_of(sorted, none, none, nullptr);
+  std::vector<std::size_t> active(sorted.size());
+  for (std::size_t i = 0; i < active.size(); ++i) active[i] = i;
+  while (!active.empty()) {
+    struct Group {
+      std::size_t begin, end;
+    };
+    std::vector<Group> groups;
+    for (std::size_t a = 0; a < active.size(); ++a) {
+      if (groups.empty() || at[active[a]] != at[active[groups.back().begin]]) groups.push_back({a, a});
+      groups.back().end = a + 1;
+    }
+    pim::Round& round = machine_.begin("hop");
+    for (const auto& [begin, end] : groups) {
+      const Address node = at[active[begin]];
+      if (end - begin == 1) {
+        round.add(module_of(node), TASK_HOP, {offset_of(node), sorted[active[begin]]});
+      } else {
+        round.add(module_of(node), TASK_NODE, {offset_of(node)});
+      }
+    }
+    machine_.run(round);
+    std::vector<std::size_t> still;
+    for (const auto& [begin, end] : groups) {
+      const std::uint32_t module = module_of(at[active[begin]]);
+      const std::uint64_t* reply = round.next(module, end - begin == 1 ? 2 : 5);
+      for (std::size_t a = begin; a < end; ++a) {
+        const std::size_t i = active[a];
+        const bool right = end - begin > 1 && reply[2] != 0 && reply[3] <= sorted[i];
+        const Address next = end - begin == 1 ? (reply[1] != 0 ? 0 : reply[0]) : right ? reply[2] : reply[4];
+        if (next == 0) continue;
+        at[i] = next;
+        still.push_back(i);
+      }
+    }
+    active = std::move(still);
+  }
+  return at;
+}
+
 std::vector<Address> JumpPush::search(const std::vector<Key>& sorted) {
+  if (push_pull_) return search_push_pull(sorted);
   constexpr std::size_t kLastStride = 16;
   const std::size_t count = sorted.size();
   std::vector<Address> nodes(count);

@@ -12,9 +12,11 @@ namespace ballast::index::baseline {
 
 class JumpPush : public MeteredIndex {
  public:
-  explicit JumpPush(pim::Machine& machine, std::uint64_t seed = 1);
+  /// `push_pull`: no pivots; a node that several keys ask travels to them instead (the first rung of the
+  /// ladder of ablations: push-pull search on nodes of one key).
+  explicit JumpPush(pim::Machine& machine, std::uint64_t seed = 1, bool push_pull = false);
 
-  std::string name() const override { return "jump-push"; }
+  std::string name() const override { return push_pull_ ? "push-pull-1" : "jump-push"; }
   std::uint64_t size() const override { return size_; }
   void bulk_load(std::span<const Entry> sorted) override;
   std::vector<std::optional<Value>> get(std::span<const Key> keys) override;
@@ -38,10 +40,12 @@ class JumpPush : public MeteredIndex {
   std::vector<pim::Address> starts_of(const std::vector<Key>& keys, const std::vector<const Path*>& left,
                                       const std::vector<const Path*>& right, std::vector<Path>* prefixes);
   std::vector<pim::Address> search(const std::vector<Key>& sorted);
+  std::vector<pim::Address> search_push_pull(const std::vector<Key>& sorted);
 
   pim::Machine& machine_;
   std::uint64_t seed_;
   std::uint32_t levels_;  // log2 P, at least 1
+  bool push_pull_;
   std::uint64_t size_ = 0;
   pim::Address leftmost_ = 0;  // the bottom node that belongs to no key
 };

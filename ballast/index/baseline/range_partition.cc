@@ -289,15 +289,7 @@ Rows RangePartition::scan(std::span<const KeyRange> questions) {
     const std::uint64_t* words = round.next(module, 2 * count);
     for (std::uint64_t e = 0; e < count; ++e) rows.entries.push_back({words[2 * e], words[2 * e + 1]});
   }
-  for (const auto& range : questions) {
-    const auto begin = std::partition_point(rows.entries.begin(), rows.entries.end(),
-                                            [&](const Entry& e) { return e.key < range.low; });
-    const auto end = std::partition_point(rows.entries.begin(), rows.entries.end(),
-                                          [&](const Entry& e) { return e.key <= range.high; });
-    const auto b = static_cast<std::uint64_t>(begin - rows.entries.begin()),
-               e = static_cast<std::uint64_t>(end - rows.entries.begin());
-    rows.bounds.emplace_back(b, std::max(b, e));
-  }
+  rows.bounds = bounds_of(rows.entries, questions);
   return rows;
 }
 

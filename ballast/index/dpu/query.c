@@ -258,6 +258,13 @@ static uint64_t hop(struct module* m, const uint64_t* task, uint64_t left, struc
   return 2;
 }
 
+static uint64_t node_of(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
+  if (left < 1) return 0;
+  mem_read(m, (uint32_t)task[0], reply_take(m, reply, 5), 5);
+  work(m, 4);
+  return 1;
+}
+
 static uint64_t tree_get(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
   if (left < 1) return 0;
   uint64_t key = 0, value = 0;
@@ -343,6 +350,8 @@ uint64_t run_query_task(struct module* m, enum task type, const uint64_t* task, 
       return tree_near(m, task, left, reply, 1);
     case TASK_HOP:
       return hop(m, task, left, reply);
+    case TASK_NODE:
+      return node_of(m, task, left, reply);
     case TASK_TREE_RANGE:
       return tree_range(m, task, left, reply, 0);
     case TASK_TREE_COUNT:

@@ -48,6 +48,7 @@
  *   NEW_NODE        key, value, right, right key, down offset               binary skip list (jump-push)
  *   SET_NODE        offset, right, right key           -
  *   HOP             offset, key                        next address, whether this was the end
+ *   NODE            offset                             key, value, right, right key, down
  *   LINKS           offset                             n, left, right
  *   SPACE           -                                  bytes never allocated, longest chunk array, log2 of the
  *                                                      table's slots, free blocks of each of the 23 sizes
@@ -109,6 +110,7 @@ enum task {
   TASK_NEW_NODE,
   TASK_SET_NODE,
   TASK_HOP,
+  TASK_NODE,
   TASK_LINKS,
   TASK_SPACE,
   TASK_INSPECT,

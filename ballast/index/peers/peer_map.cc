@@ -126,6 +126,21 @@ class Judy : public PeerMap {
 
 }  // namespace
 
+std::uint64_t OneByOne::find_all(std::span<const Key> keys) const {
+  std::uint64_t sum = 0;
+  for (const Key key : keys) sum += find(key).value_or(0);
+  return sum;
+}
+
+std::uint64_t OneByOne::before_all(std::span<const Key> keys) const {
+  std::uint64_t sum = 0;
+  for (const Key key : keys) {
+    const auto found = before(key);
+    if (found) sum += found->key ^ found->value;
+  }
+  return sum;
+}
+
 std::vector<Peer> all_peers() {
   std::vector<Peer> peers;
 #ifdef BALLAST_HAVE_ABSL
@@ -139,6 +154,8 @@ std::vector<Peer> all_peers() {
 #else
   peers.push_back({"JudyL", "", nullptr});
 #endif
+  for (auto make : {tbb_peer, libcds_peer, rocksdb_peer, leveldb_peer, lmdb_peer, sqlite_peer})
+    peers.push_back(make());
   return peers;
 }
 

@@ -2,15 +2,38 @@
 
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
+#include <time.h>
 
 #include <algorithm>
 
 #include "ballast/index/dpu/layout.h"
 
 namespace ballast::pim {
+namespace {
+
+thread_local std::uint32_t t_driver = 0;  // which driver the thread is (Machine::Seat)
+
+std::uint64_t thread_cpu_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+Machine::Seat::Seat(std::uint32_t number) : before_(t_driver) {
+  t_driver = number;
+}
+Machine::Seat::~Seat() {
+  t_driver = before_;
+}
+
+Machine::Driver& Machine::driver() const {
+  BALLAST_CHECK(t_driver < drivers_.size(), "a machine has fewer drivers than threads that drive it");
+  return *drivers_[t_driver];
+}
 
 ModuleFull::ModuleFull(std::uint32_t module, Bytes memory)
     : Unavailable(
@@ -117,8 +140,13 @@ Machine::Machine(MachineOptions options) : options_(options), modules_(options.m
     protect(i, false);
     modules_[i].counters = {};
   }
-  round_.lanes_.resize(options.modules);
-  cost_.modules = options.modules;
+  if (options.drivers < 1 || options.drivers > 64)
+    throw InvalidInput("drivers", std::to_string(options.drivers), "1 to 64");
+  for (std::uint32_t d = 0; d < options.drivers; ++d) {
+    drivers_.push_back(std::make_unique<Driver>());
+    drivers_.back()->round.lanes_.resize(options.modules);
+    drivers_.back()->cost.modules = options.modules;
+  }
 }
 
 Machine::~Machine() {
@@ -132,7 +160,8 @@ void Machine::protect(std::uint32_t index, bool accessible) {
 }
 
 void Machine::reset_cost() {
-  cost_.rounds.clear();
+  driver().cost.rounds.clear();
+  driver().cpu_mark_ns = thread_cpu_ns();
 }
 
 void Machine::clear() {
@@ -150,40 +179,44 @@ Round& Machine::begin(std::string phase) {
     throw Unavailable(
         "a module was full in the middle of a batch, so the index is no longer whole; build it anew with "
         "more memory");
-  for (const std::uint32_t index : round_.used_) {
-    auto& lane = round_.lanes_[index];
+  Round& round = driver().round;
+  for (const std::uint32_t index : round.used_) {
+    auto& lane = round.lanes_[index];
     lane.send.clear();
     lane.receive.clear();
     lane.type = 0;
     lane.headers = lane.cursor = 0;
     lane.used = false;
   }
-  round_.used_.clear();
-  round_.broadcast_ = {};
-  round_.tasks_ = 0;
-  round_.phase_ = std::move(phase);
-  return round_;
+  round.used_.clear();
+  round.broadcast_ = {};
+  round.tasks_ = 0;
+  round.phase_ = std::move(phase);
+  return round;
 }
 
-void Machine::run_module(std::uint32_t index) {
+void Machine::run_module(Round& round, std::uint32_t index) {
   // The scratch for replies is the thread's; what was written is then moved to the lane.
   constexpr std::size_t kReplyWords = std::size_t{1} << 22;
   thread_local std::unique_ptr<std::uint64_t[]> scratch(new std::uint64_t[kReplyWords]);
-  auto& lane = round_.lanes_[index];
+  auto& lane = round.lanes_[index];
   module& m = modules_[index];
   m.counters = {};
   m.fault = FAULT_NONE;
   protect(index, true);
   reply out{scratch.get(), 0, kReplyWords};
-  module_run(&m, round_.broadcast_.send.data(), round_.broadcast_.send.size(), &out);
+  module_run(&m, round.broadcast_.send.data(), round.broadcast_.send.size(), &out);
   module_run(&m, lane.send.data(), lane.send.size(), &out);
   protect(index, false);
   lane.receive.assign(out.words, out.words + out.length);
 }
 
 void Machine::run(Round& round) {
-  BALLAST_CHECK(&round == &round_);
+  Driver& mine = driver();
+  BALLAST_CHECK(&round == &mine.round);
   if (round.tasks_ == 0) return;
+  const std::uint64_t cpu_ns = thread_cpu_ns() - mine.cpu_mark_ns;
+  const std::lock_guard lock(running_);
   const bool everywhere = !round.broadcast_.send.empty();
   if (everywhere) {
     for (std::uint32_t i = 0; i < options_.modules; ++i) {
@@ -193,17 +226,18 @@ void Machine::run(Round& round) {
     }
   }
   const auto all = [&] {
-    tbb::parallel_for(std::size_t{0}, round.used_.size(), [&](std::size_t i) { run_module(round.used_[i]); });
+    tbb::parallel_for(std::size_t{0}, round.used_.size(),
+                      [&](std::size_t i) { run_module(round, round.used_[i]); });
   };
   if (options_.threads == 1) {
-    for (const std::uint32_t index : round.used_) run_module(index);
+    for (const std::uint32_t index : round.used_) run_module(round, index);
   } else if (options_.threads > 1) {
     tbb::task_arena(options_.threads).execute(all);
   } else {
     all();
   }
 
-  RoundRecord record{.phase = round.phase_, .tasks = round.tasks_};
+  RoundRecord record{.phase = round.phase_, .tasks = round.tasks_, .cpu_ns = cpu_ns};
   const std::uint64_t broadcast = round.broadcast_.send.size() - round.broadcast_.headers;
   record.broadcast_words = broadcast;
   if (trace_) record.module_words.resize(options_.modules);
@@ -237,7 +271,8 @@ void Machine::run(Round& round) {
     }
   }
   if (any_reply) record.header_words += options_.modules;  // the reply lengths
-  cost_.rounds.push_back(std::move(record));
+  mine.cost.rounds.push_back(std::move(record));
+  mine.cpu_mark_ns = thread_cpu_ns();
 }
 
 }  // namespace ballast::pim

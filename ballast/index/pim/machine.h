@@ -17,9 +17,11 @@
 // while that module runs.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,6 +48,7 @@ struct MachineOptions {
   std::uint32_t modules = 64;
   Bytes memory = Bytes::mib(64);  ///< of one module
   int threads = 0;                ///< that simulate; 0: as many as there are cores
+  std::uint32_t drivers = 1;      ///< threads that may have a round of their own under way (drivers.h)
   bool guard = false;             ///< memory protection between CPU side and modules
 };
 
@@ -74,6 +77,7 @@ struct RoundRecord {
   std::uint64_t most_memory_words = 0;               ///< between memory and scratch, of one module
   std::uint64_t most_transfers = 0;                  ///< their number, of one module
   std::uint32_t busiest = 0;                         ///< the module with most sent + received
+  std::uint64_t cpu_ns = 0;                          ///< measured: CPU side, since the round before
   std::vector<std::uint32_t> module_words = {};      ///< sent + received of each, when the machine traces
 
   std::uint64_t io_time() const { return most_sent + most_received; }
@@ -139,18 +143,19 @@ class Machine {
   std::uint32_t modules() const { return options_.modules; }
   const MachineOptions& options() const { return options_; }
 
-  /// Starts an empty round; the one before is gone. Throws Unavailable once a module was full.
+  /// Starts an empty round (of this thread's driver); the one before is gone. Throws Unavailable once a
+  /// module was full.
   Round& begin(std::string phase);
   /// Runs it on all modules; a round without tasks costs nothing and is not recorded. Throws ModuleFull.
   void run(Round& round);
 
   /// What was run since the last reset.
-  const Cost& cost() const { return cost_; }
+  const Cost& cost() const { return driver().cost; }
   void reset_cost();
   /// Empty memories, as at the start; the cost stays.
   void clear();
   /// Puts back what cost() was: for rounds that are not to be counted.
-  void restore_cost(Cost cost) { cost_ = std::move(cost); }
+  void restore_cost(Cost cost) { driver().cost = std::move(cost); }
   /// Keep words by module in the records (for heat maps).
   void trace_modules(bool on) { trace_ = on; }
   /// Where a module's memory lies: for the test that the guard keeps everybody else out.
@@ -158,16 +163,38 @@ class Machine {
   /// True once a full module interrupted a round: what the modules hold is no longer whole.
   bool broken() const { return broken_; }
 
+  /// Makes the calling thread driver `number` (of options().drivers) while it lives; other threads are driver
+  /// 0.
+  class Seat {
+   public:
+    explicit Seat(std::uint32_t number);
+    ~Seat();
+    Seat(const Seat&) = delete;
+    Seat& operator=(const Seat&) = delete;
+
+   private:
+    std::uint32_t before_;
+  };
+
  private:
-  void run_module(std::uint32_t index);
+  void run_module(Round& round, std::uint32_t index);
   void protect(std::uint32_t index, bool accessible);
+
+  /// What each driver has of its own: buffers and costs. The modules run one round at a time.
+  struct Driver {
+    Round round;
+    Cost cost;
+    std::uint64_t cpu_mark_ns = 0;
+  };
+  Driver& driver() const;
 
   MachineOptions options_;
   std::vector<module> modules_;
   std::uint8_t* arena_ = nullptr;
-  Round round_;
-  Cost cost_;
-  bool trace_ = false, broken_ = false;
+  std::vector<std::unique_ptr<Driver>> drivers_;
+  std::mutex running_;
+  std::atomic<bool> broken_{false};
+  bool trace_ = false;
 };
 
 }  // namespace ballast::pim

@@ -19,33 +19,64 @@ Profile Profile::upmem_p21() {
           .machine_bytes_per_s = 40e9,
           .launch_s = 20e-6,
           .transfer_s = 5e-6,
-          .instructions_per_step = 1.5};
+          .instructions_per_step = 1.5,
+          .cpu_cores = 32,
+          .cpu_efficiency = 0.6};
 }
 
-double modelled_seconds(const Cost& cost, const Profile& p) {
-  double seconds = 0;
-  const double ranks = std::ceil(cost.modules / p.rank_modules);
-  const double in_rank = std::min<double>(cost.modules, p.rank_modules);
+double modelled_seconds(const RoundRecord& round, std::uint32_t modules, const Profile& p) {
+  const double ranks = std::ceil(modules / p.rank_modules);
+  const double in_rank = std::min<double>(modules, p.rank_modules);
   const auto transfer = [&](double words, double bytes_per_s) {
     if (words == 0) return 0.0;
     const double rank_bytes = 8 * words * in_rank;
     return p.transfer_s + std::max(rank_bytes / bytes_per_s, rank_bytes * ranks / p.machine_bytes_per_s);
   };
-  for (const auto& round : cost.rounds) {
-    const double own =
-        static_cast<double>(round.most_sent - std::min(round.most_sent, round.broadcast_words));
-    const double broadcast = static_cast<double>(round.broadcast_words);
-    const double instructions = p.instructions_per_step * static_cast<double>(round.most_work);
-    const double bytes = 8 * static_cast<double>(round.most_memory_words);
-    const double occupancy = bytes / p.memory_bytes_per_cycle;
-    const double latency = static_cast<double>(round.most_transfers) * p.transfer_latency + occupancy;
-    const double cycles =
-        std::max({instructions, (p.issue_interval * instructions + latency) / p.tasklets, occupancy});
-    seconds += p.launch_s + transfer(own, p.up_bytes_per_s) + transfer(broadcast, p.broadcast_bytes_per_s) +
-               cycles / p.frequency_hz +
-               transfer(static_cast<double>(round.most_received), p.down_bytes_per_s);
-  }
+  const double own = static_cast<double>(round.most_sent - std::min(round.most_sent, round.broadcast_words));
+  const double broadcast = static_cast<double>(round.broadcast_words);
+  const double instructions = p.instructions_per_step * static_cast<double>(round.most_work);
+  const double bytes = 8 * static_cast<double>(round.most_memory_words);
+  const double occupancy = bytes / p.memory_bytes_per_cycle;
+  const double latency = static_cast<double>(round.most_transfers) * p.transfer_latency + occupancy;
+  const double cycles =
+      std::max({instructions, (p.issue_interval * instructions + latency) / p.tasklets, occupancy});
+  return p.launch_s + transfer(own, p.up_bytes_per_s) + transfer(broadcast, p.broadcast_bytes_per_s) +
+         cycles / p.frequency_hz + transfer(static_cast<double>(round.most_received), p.down_bytes_per_s);
+}
+
+double modelled_seconds(const Cost& cost, const Profile& profile) {
+  double seconds = 0;
+  for (const auto& round : cost.rounds) seconds += modelled_seconds(round, cost.modules, profile);
   return seconds;
+}
+
+double pipelined_seconds(std::span<const Cost> batches, const Profile& p, std::uint32_t drivers) {
+  struct Place {
+    std::size_t batch = 0, round = 0;
+    double ready = 0;
+  };
+  std::vector<Place> at(drivers);
+  std::size_t next = 0;
+  for (auto& place : at) place.batch = next++;
+  double cpu_free = 0, modules_free = 0, end = 0;
+  for (;;) {
+    // The driver that was ready first goes on: its CPU work, then its round.
+    Place* first = nullptr;
+    for (auto& place : at)
+      if (place.batch < batches.size() && (first == nullptr || place.ready < first->ready)) first = &place;
+    if (first == nullptr) return end;
+    const Cost& cost = batches[first->batch];
+    if (first->round == cost.rounds.size()) {
+      *first = {next++, 0, first->ready};
+      continue;
+    }
+    const RoundRecord& round = cost.rounds[first->round++];
+    const double cpu_s = 1e-9 * static_cast<double>(round.cpu_ns) / (p.cpu_cores * p.cpu_efficiency);
+    cpu_free = std::max(cpu_free, first->ready) + cpu_s;
+    modules_free = std::max(modules_free, cpu_free) + modelled_seconds(round, cost.modules, p);
+    first->ready = modules_free;
+    end = std::max(end, modules_free);
+  }
 }
 
 std::vector<Profile> sensitivity(const Profile& profile) {

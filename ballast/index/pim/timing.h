@@ -15,6 +15,7 @@
 // The work of the slowest module is taken to be spread evenly over its tasklets (assumed).
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,12 +38,20 @@ struct Profile {
   double launch_s;               ///< of a round (assumed)
   double transfer_s;             ///< set-up of one transfer (assumed)
   double instructions_per_step;  ///< machine instructions for one counted step (assumed)
+  double cpu_cores;              ///< that share the CPU side's work (assumed)
+  double cpu_efficiency;         ///< of them (assumed)
 
   static Profile upmem_p21();
 };
 
 /// Modelled seconds of these rounds, CPU work left out.
 double modelled_seconds(const Cost& cost, const Profile& profile);
+double modelled_seconds(const RoundRecord& round, std::uint32_t modules, const Profile& profile);
+
+/// Modelled seconds of these batches, taken in turn by `drivers` drivers: a schedule over two resources, the
+/// CPU side (measured thread time over cpu_cores * cpu_efficiency) and the modules with their links. With one
+/// driver it is their sum. For batches that may overlap (reads).
+double pipelined_seconds(std::span<const Cost> batches, const Profile& profile, std::uint32_t drivers);
 
 struct Modelled {
   double seconds = 0;
