@@ -419,7 +419,9 @@ void SlosPolicy::form(Replica& replica, double now, StepBatch& batch) {
   add_decodes(replica, batch, ahead, choice, now);
   add_prefills(replica, batch, window, choice, now);
   add_best_effort(replica, batch, window);
-  if (prefill_.empty() && batch.items.size() < decode_.size() + best_effort_.size()) {
+  // Early tokens build slack. They never take a prompt's place, but a step is never left empty for a prompt
+  // that cannot start.
+  if ((prefill_.empty() || batch.empty()) && batch.items.size() < decode_.size() + best_effort_.size()) {
     for (Live* live : decode_) {
       if (live->next_due < ahead) continue;
       BatchLoad with = batch.load;

@@ -5,6 +5,7 @@
 
 namespace ballast::serve {
 void add_start(cli::Program& program);
+void add_router(cli::Program& program);
 void add_profile(cli::Program& program);
 void add_sim(cli::Program& program);
 void add_capacity(cli::Program& program);

@@ -9,6 +9,7 @@ namespace ballast::serve {
 Answer::Answer(const Completion& completion, const ApiSettings& settings, const llama::Model& model,
                const std::string& id, std::int64_t created)
     : chat_(completion.chat),
+      stream_(completion.stream),
       include_usage_(completion.include_usage),
       return_token_ids_(completion.return_token_ids),
       wants_logprobs_(completion.job.top_logprobs >= 0),
@@ -82,6 +83,7 @@ std::string Answer::text_chunk(const Event& event) {
   text_ += event.text;
   if (return_token_ids_) tokens_.insert(tokens_.end(), event.tokens.begin(), event.tokens.end());
   logprobs_.insert(logprobs_.end(), event.logprobs.begin(), event.logprobs.end());
+  if (!stream_) return {};
   if (tools_.use == ToolUse::must || (tools_.use == ToolUse::may && may_become_tool_call(text_))) {
     kept_ += event.text;
     return {};

@@ -15,8 +15,8 @@ class Answer {
          const std::string& id, std::int64_t created);
   const std::string& id() const { return id_; }
 
-  /// One SSE event ("data: {...}\n\n") for this text, or an empty string when there is nothing to show. Text
-  /// that may still become a tool call is kept back.
+  /// One SSE event ("data: {...}\n\n") for this text (of a request that streams), or an empty string when
+  /// there is nothing to show. Text that may still become a tool call is kept back.
   std::string text_chunk(const Event& event);
   /// The last events: what was kept back, finish reason, usage if asked for, and [DONE].
   std::string last_chunks(const Event& done);
@@ -32,7 +32,7 @@ class Answer {
   std::string flush(const std::string& text);
   Json tool_calls_json(const std::vector<ToolCall>& calls, bool indexed) const;
 
-  bool chat_, include_usage_, return_token_ids_, wants_logprobs_;
+  bool chat_, stream_, include_usage_, return_token_ids_, wants_logprobs_;
   Tools tools_;
   std::string id_, model_name_, text_, kept_;
   const llama::Model& model_;

@@ -30,42 +30,83 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-// Where the engine thread leaves what it has for a connection. Everything but put() is the I/O thread's.
+// The way from the engine thread to the I/O thread, which is closed before the I/O ends: the engine outlives
+// it.
+class Hub {
+ public:
+  explicit Hub(asio::io_context& io) : io_(&io) {}
+  template <typename Work>
+  void post(Work work) {
+    const std::lock_guard lock(mutex_);
+    if (io_ != nullptr) asio::post(*io_, std::move(work));
+  }
+  void close() {
+    const std::lock_guard lock(mutex_);
+    io_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  asio::io_context* io_;
+};
+
+// What the engine thread has for one request. The sink holds the inbox, the connection holds the mailbox.
 template <typename Item>
 class Mailbox : public std::enable_shared_from_this<Mailbox<Item>> {
  public:
-  explicit Mailbox(asio::io_context& io) : io_(io), bell_(io) {}
-
-  void put(Item item) {
-    {
-      const std::lock_guard lock(mutex_);
-      items_.push_back(std::move(item));
+  class Inbox {
+   public:
+    Inbox(std::shared_ptr<Hub> hub, std::weak_ptr<Mailbox> owner)
+        : hub_(std::move(hub)), owner_(std::move(owner)) {}
+    void put(Item item) {
+      {
+        const std::lock_guard lock(mutex_);
+        items_.push_back(std::move(item));
+      }
+      ring();
     }
-    ring();
+    void ring() {
+      hub_->post([owner = owner_] {
+        if (const auto mailbox = owner.lock()) mailbox->bell_.cancel();
+      });
+    }
+    std::deque<Item> take() {
+      const std::lock_guard lock(mutex_);
+      return std::exchange(items_, {});
+    }
+    bool empty() {
+      const std::lock_guard lock(mutex_);
+      return items_.empty();
+    }
+
+   private:
+    std::shared_ptr<Hub> hub_;
+    std::weak_ptr<Mailbox> owner_;
+    std::mutex mutex_;
+    std::deque<Item> items_;
+  };
+
+  static std::shared_ptr<Mailbox> make(asio::io_context& io, const std::shared_ptr<Hub>& hub) {
+    auto mailbox = std::make_shared<Mailbox>(io);
+    mailbox->inbox_ = std::make_shared<Inbox>(hub, mailbox);
+    return mailbox;
   }
-  void ring() {
-    asio::post(io_, [self = this->shared_from_this()] { self->bell_.cancel(); });
-  }
-  std::deque<Item> take() {
-    const std::lock_guard lock(mutex_);
-    return std::exchange(items_, {});
-  }
+  explicit Mailbox(asio::io_context& io) : bell_(io) {}
+
+  const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
+  void ring() { bell_.cancel(); }
+  std::deque<Item> take() { return inbox_->take(); }
   /// Returns when something was put, somebody rang, or the time is over.
   Task<void> wait(std::chrono::milliseconds most) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!items_.empty()) co_return;
-    }
+    if (!inbox_->empty()) co_return;
     bell_.expires_after(most);
     boost::system::error_code ignored;
     co_await bell_.async_wait(asio::redirect_error(use_awaitable, ignored));
   }
 
  private:
-  asio::io_context& io_;
+  std::shared_ptr<Inbox> inbox_;
   asio::steady_timer bell_;
-  std::mutex mutex_;
-  std::deque<Item> items_;
 };
 
 // (Outside of the coroutines: g++ 12 cannot keep an initialiser list across a suspension.)
@@ -107,12 +148,15 @@ class HttpServer::Endpoints final : public Application {
         options_(options),
         keys_(ApiKeys::read(options.api_keys_file)),
         listener_(*this, options),
+        hub_(std::make_shared<Hub>(listener_.io())),
         drain_timer_(listener_.io()) {
     for (const ApiKey& key : keys_.keys()) {
       if (!key.tier.empty() && !service.settings().tiers.contains(key.tier))
         throw InvalidInput(fmt::format("{}: the tier '{}' is not known", options.api_keys_file, key.tier));
     }
   }
+
+  ~Endpoints() override { hub_->close(); }
 
   Listener& listener() { return listener_; }
 
@@ -190,8 +234,8 @@ class HttpServer::Endpoints final : public Application {
     if (key != nullptr) promises.default_tier = key->tier;
     const KeyHold hold(key);
     const Completion completion = service_.parse(request.body, chat, promises);
-    const auto mailbox = std::make_shared<Mailbox<Event>>(listener_.io());
-    Sink sink = [mailbox](Event event) { mailbox->put(std::move(event)); };
+    const auto mailbox = Mailbox<Event>::make(listener_.io(), hub_);
+    Sink sink = [inbox = mailbox->inbox()](Event event) { inbox->put(std::move(event)); };
     Service::Submitted submitted = service_.submit(completion, std::move(sink));
     const Engine::Id id = submitted.id;
     Answer& document = submitted.answer;
@@ -247,10 +291,10 @@ class HttpServer::Endpoints final : public Application {
     const KeyHold hold(key);
     const EmbeddingWish wish = service_.parse_embeddings(exchange.request().body);
     using Result = std::pair<std::size_t, std::vector<float>>;
-    const auto mailbox = std::make_shared<Mailbox<Result>>(listener_.io());
+    const auto mailbox = Mailbox<Result>::make(listener_.io(), hub_);
     for (std::size_t i = 0; i < wish.inputs.size(); ++i)
-      service_.engine().embed(wish.inputs[i], [mailbox, i](std::vector<float> values) {
-        mailbox->put({i, std::move(values)});
+      service_.engine().embed(wish.inputs[i], [inbox = mailbox->inbox(), i](std::vector<float> values) {
+        inbox->put({i, std::move(values)});
       });
     std::vector<std::vector<float>> rows(wish.inputs.size());
     for (std::size_t arrived = 0; arrived < rows.size();) {
@@ -264,7 +308,7 @@ class HttpServer::Endpoints final : public Application {
   }
 
   Task<void> feed_dashboard(Exchange& exchange) {
-    const auto bell = std::make_shared<Mailbox<int>>(listener_.io());
+    const auto bell = Mailbox<int>::make(listener_.io(), hub_);
     exchange.watch([bell] { bell->ring(); });
     exchange.close_after();
     co_await exchange.start_events({});
@@ -297,6 +341,7 @@ class HttpServer::Endpoints final : public Application {
   ServerOptions options_;
   ApiKeys keys_;
   Listener listener_;
+  std::shared_ptr<Hub> hub_;
   asio::steady_timer drain_timer_;
   bool draining_ = false;
   std::unordered_map<std::string, Engine::Id> by_name_;  // answers under way, for DELETE

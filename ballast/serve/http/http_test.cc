@@ -1,11 +1,9 @@
 // The server over real sockets, with SmolLM2 behind it. The client here is a bare socket, so that what is on
 // the wire is what is checked; the official openai client and curl have their own tests in tests/.
-#include <arpa/inet.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -15,148 +13,14 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/base/random.h"
+#include "ballast/base/temporary_folder.h"
+#include "ballast/base/testing.h"
 #include "ballast/llama/weights.h"
-#include "ballast/serve/http/http_server.h"
-#include "ballast/serve/test_profile.h"
+#include "ballast/serve/http/api_keys.h"
+#include "ballast/serve/http/test_client.h"
 
 namespace ballast::serve {
 namespace {
-
-class Client {
- public:
-  explicit Client(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) close();
-    const timeval patience{120, 0};
-    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  }
-  ~Client() { close(); }
-  Client(const Client&) = delete;
-  void close() {
-    if (socket_ >= 0) ::close(std::exchange(socket_, -1));
-  }
-  /// Closes with a reset, as a killed process does.
-  void kill() {
-    const linger now{1, 0};
-    ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close();
-  }
-  bool connected() const { return socket_ >= 0; }
-  bool write(std::string_view bytes) const {
-    return ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
-  }
-  /// More bytes, or false when the server has closed.
-  bool more() {
-    char buffer[4096];
-    const ssize_t got = ::recv(socket_, buffer, sizeof buffer, 0);
-    if (got <= 0) return false;
-    text_.append(buffer, static_cast<std::size_t>(got));
-    return true;
-  }
-  bool read_until(std::string_view mark) {
-    while (text_.find(mark) == std::string::npos) {
-      if (!more()) return false;
-    }
-    return true;
-  }
-  std::string& text() { return text_; }
-
- private:
-  int socket_;
-  std::string text_;
-};
-
-struct Reply {
-  int status = 0;
-  std::string header, body;
-  Json json() const { return Json::parse(body, nullptr, false); }
-};
-
-// Reads one reply with a Content-Length or chunks.
-Reply read_reply(Client& client) {
-  Reply reply;
-  if (!client.read_until("\r\n\r\n")) return reply;
-  const std::size_t end = client.text().find("\r\n\r\n") + 4;
-  reply.header = client.text().substr(0, end);
-  client.text().erase(0, end);
-  reply.status = std::atoi(reply.header.c_str() + 9);
-  if (const auto at = reply.header.find("Content-Length: "); at != std::string::npos) {
-    const auto length = static_cast<std::size_t>(std::atoll(reply.header.c_str() + at + 16));
-    while (client.text().size() < length && client.more()) {
-    }
-    reply.body = client.text().substr(0, length);
-    client.text().erase(0, length);
-    return reply;
-  }
-  for (;;) {
-    if (!client.read_until("\r\n")) return reply;
-    const std::size_t line = client.text().find("\r\n");
-    const std::size_t length = std::stoul(client.text().substr(0, line), nullptr, 16);
-    while (client.text().size() < line + 2 + length + 2 && client.more()) {
-    }
-    reply.body += client.text().substr(line + 2, length);
-    client.text().erase(0, line + 2 + length + 2);
-    if (length == 0) return reply;
-  }
-}
-
-std::string post(const std::string& path, const std::string& body, const std::string& headers = {}) {
-  return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
-         headers + "\r\n" + body;
-}
-std::string get(const std::string& path, const std::string& headers = {}) {
-  return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n";
-}
-
-// A server on a free port in this process.
-class Running {
- public:
-  explicit Running(const llama::Model& model, ServerOptions options = {}, int slots = 4)
-      : engine_(model, generous(), make_policy("slos", settings()), engine_options(slots)),
-        service_(model, engine_, api()),
-        server_(service_, options),
-        thread_([this] { server_.run(); }) {}
-  ~Running() {
-    server_.stop();
-    if (thread_.joinable()) thread_.join();
-  }
-  void join() { thread_.join(); }
-  std::uint16_t port() const { return server_.port(); }
-  Engine& engine() { return engine_; }
-  HttpServer& server() { return server_; }
-  Reply ask(const std::string& request) const {
-    Client client(port());
-    client.write(request);
-    return read_reply(client);
-  }
-
- private:
-  static PolicySettings settings() {
-    PolicySettings result;
-    result.slos = {1e5, 1e5, 1e5, 1e5};
-    return result;
-  }
-  static EngineOptions engine_options(int slots) {
-    EngineOptions options;
-    options.executor = {.slots = slots, .slot_tokens = 512, .batch = 128, .threads = 1};
-    options.max_pending = 16;
-    return options;
-  }
-  static ApiSettings api() {
-    ApiSettings result;
-    result.model_name = "smol";
-    result.tiers = tiers_of(settings().slos);
-    result.longest = 512;
-    return result;
-  }
-  Engine engine_;
-  Service service_;
-  HttpServer server_;
-  std::thread thread_;
-};
 
 class Http : public testing::Test {
  protected:
@@ -237,6 +101,122 @@ TEST_F(Http, TheOfficialOpenAiClientAndCurlAreServed) {
   const int code = std::system((python + " " + script + " " + std::to_string(running.port())).c_str());
   if (WIFEXITED(code) && WEXITSTATUS(code) == 77) GTEST_SKIP() << "the openai client is not installed";
   EXPECT_EQ(code, 0);
+}
+
+TEST_F(Http, TheDashboardWorksInABrowser) {
+  if (std::system("command -v chromium >/dev/null && command -v chromedriver >/dev/null") != 0)
+    GTEST_SKIP() << "needs the packages chromium and chromium-driver";
+  Running running(*model_);
+  const CommandResult got =
+      run_command("timeout 300 python3 " BALLAST_SOURCE_DIR "/ballast/serve/http/dashboard_test.py " +
+                  std::to_string(running.port()));
+  EXPECT_EQ(got.code, 0) << got.output;
+}
+
+TEST_F(Http, OutputOfAGivenForm) {
+  Running running(*model_);
+  const std::string schema =
+      R"({"type":"object","properties":{"city":{"type":"string","maxLength":20},"big":{"type":"boolean"}},)"
+      R"("required":["city","big"],"additionalProperties":false})";
+  const Reply shaped = running.ask(post(
+      "/v1/chat/completions",
+      R"({"messages":[{"role":"user","content":"Tell me of Paris, as JSON."}],"max_tokens":60,"temperature":0.8,"seed":3,)"
+      R"("response_format":{"type":"json_schema","json_schema":{"name":"city","strict":true,"schema":)" +
+          schema + "}}}"));
+  ASSERT_EQ(shaped.status, 200) << shaped.body;
+  const Json value =
+      Json::parse(shaped.json()["choices"][0]["message"]["content"].get<std::string>(), nullptr, false);
+  ASSERT_TRUE(value.is_object()) << shaped.body;
+  EXPECT_TRUE(value["city"].is_string() && value["big"].is_boolean() && value.size() == 2) << value.dump();
+
+  const std::string tools =
+      R"("tools":[{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":)"
+      R"({"place":{"$ref":"#/$defs/p"}},"required":["place"],"$defs":{"p":{"type":"string","maxLength":16}}}}}])";
+  const std::string ask =
+      R"({"messages":[{"role":"user","content":"How is the weather in Oslo?"}],"max_tokens":60,)"
+      R"("temperature":0,)" +
+      tools;
+  const Reply called = running.ask(post("/v1/chat/completions", ask + R"(,"tool_choice":"required"})"));
+  ASSERT_EQ(called.status, 200) << called.body;
+  const Json choice = called.json()["choices"][0];
+  EXPECT_EQ(choice["finish_reason"], "tool_calls") << called.body;
+  EXPECT_TRUE(choice["message"]["content"].is_null());
+  const Json call = choice["message"]["tool_calls"][0];
+  EXPECT_EQ(call["function"]["name"], "weather");
+  EXPECT_TRUE(Json::parse(call["function"]["arguments"].get<std::string>())["place"].is_string());
+  const Reply streamed =
+      running.ask(post("/v1/chat/completions", ask + R"(,"tool_choice":"required","stream":true})"));
+  EXPECT_NE(streamed.body.find("\"tool_calls\":[{"), std::string::npos) << streamed.body;
+  EXPECT_NE(streamed.body.find("\"finish_reason\":\"tool_calls\""), std::string::npos);
+  EXPECT_EQ(running.ask(post("/v1/chat/completions", ask + R"(,"tool_choice":"none"})"))
+                .json()["choices"][0]["message"]["content"]
+                .is_string(),
+            true);
+}
+
+TEST(Structured, TextsThatAreCallsBecomeCalls) {
+  const std::vector<std::string> names{"f", "g"};
+  EXPECT_EQ(tool_calls_of(R"({"name":"f","arguments":{"x":1}})", names).at(0).arguments, R"({"x":1})");
+  EXPECT_EQ(
+      tool_calls_of(R"( <tool_call>[{"name":"g","arguments":{}},{"name":"f"}]</tool_call> )", names).size(),
+      2u);
+  EXPECT_EQ(
+      tool_calls_of("<tool_call>{\"name\":\"g\"}</tool_call>\n<tool_call>{\"name\":\"f\"}", names).size(),
+      2u);
+  for (const char* text :
+       {"", "hello", R"({"name":"h"})", R"({"arguments":{}})", R"({"name":"f"} and more)", "[[]]"})
+    EXPECT_TRUE(tool_calls_of(text, names).empty()) << text;
+  for (const char* text : {"", " ", "{", "<tool", "[", "<tool_call>"})
+    EXPECT_TRUE(may_become_tool_call(text)) << text;
+  for (const char* text : {"The", "<b>", "\"x"}) EXPECT_FALSE(may_become_tool_call(text)) << text;
+}
+
+TEST_F(Http, LogprobsAndEmbeddings) {
+  Running running(*model_);
+  const Json chat =
+      running.ask(post("/v1/chat/completions", std::string(kHello) + R"(,"logprobs":true,"top_logprobs":2})"))
+          .json()["choices"][0];
+  ASSERT_TRUE(chat["logprobs"]["content"].is_array()) << chat.dump();
+  std::string text;
+  for (const Json& item : chat["logprobs"]["content"]) {
+    text += item["token"].get<std::string>();
+    EXPECT_LE(item["logprob"].get<double>(), 0);
+    EXPECT_EQ(item["top_logprobs"].size(), 2u);
+  }
+  EXPECT_EQ(text, chat["message"]["content"].get<std::string>());
+  const Json plain =
+      running.ask(post("/v1/completions", R"({"prompt":"1, 2, 3,","max_tokens":4,"logprobs":1})"))
+          .json()["choices"][0]["logprobs"];
+  EXPECT_EQ(plain["tokens"].size(), 4u);
+  EXPECT_EQ(plain["top_logprobs"][0].size(), 1u);
+  const Json made = running.ask(post("/v1/embeddings", R"({"input":["a cat","a dog"]})")).json();
+  ASSERT_EQ(made["data"].size(), 2u) << made.dump();
+  EXPECT_EQ(static_cast<int>(made["data"][1]["embedding"].size()), model_->embedding_size());
+  EXPECT_GT(made["usage"]["prompt_tokens"].get<int>(), 2);
+}
+
+TEST(ApiKeys, LimitsOfAKey) {
+  ApiKeys keys = ApiKeys::parse("# all\nplain\nslow tier=coder rate=2 burst=1 concurrent=2 # note\n", "keys");
+  ASSERT_EQ(keys.keys().size(), 2u);
+  ApiKey* const slow = keys.find("Bearer slow");
+  EXPECT_EQ(slow->tier, "coder");
+  ApiKeys::admit(slow, 1000);
+  EXPECT_THROW(ApiKeys::admit(slow, 1001), ApiError);  // two a second: the next after half a second
+  ApiKeys::admit(slow, 1501);
+  try {
+    ApiKeys::admit(slow, 9000);
+    ADD_FAILURE() << "a third at once";
+  } catch (const ApiError& error) {
+    EXPECT_EQ(error.status, 429);
+    EXPECT_EQ(error.code, "rate_limit_exceeded");
+    EXPECT_GT(error.retry_after_ms, 0);
+  }
+  ApiKeys::leave(slow);
+  ApiKeys::admit(slow, 9001);
+  ApiKey* const plain = keys.find("Bearer plain");
+  for (int i = 0; i < 100; ++i) ApiKeys::admit(plain, 0);
+  for (const char* bad : {"", "# none", "k rate=0", "k rate=x", "k speed=1", "k concurrent=0", "k tier="})
+    EXPECT_THROW(ApiKeys::parse(bad, "keys"), InvalidInput) << bad;
 }
 
 TEST_F(Http, KeepsAConnectionForSeveralRequests) {
@@ -382,7 +362,7 @@ TEST_F(Http, DeclinesWithRetryAfterWhenAskedTo) {
 
 TEST_F(Http, KeysAreAskedForWhereTheyAreSet) {
   const std::string file = testing::TempDir() + "/" + std::to_string(::getpid()) + "-keys";
-  write_file(file, "# keys\nsecret-one\nsecret-two\n");
+  write_file(file, "# keys\nsecret-one\nsecret-two tier=coder rate=0.001\n");
   ServerOptions options;
   options.api_keys_file = file;
   Running running(*model_, options);
@@ -391,6 +371,15 @@ TEST_F(Http, KeysAreAskedForWhereTheyAreSet) {
   EXPECT_EQ(running.ask(get("/v1/models", "Authorization: Bearer secret\r\n")).status, 401);
   EXPECT_EQ(running.ask(get("/v1/models", "Authorization: Basic secret-one\r\n")).status, 401);
   EXPECT_EQ(running.ask(get("/v1/models", "Authorization: Bearer secret-two\r\n")).status, 200);
+  const std::string wish =
+      post("/v1/completions", R"({"prompt":"x","max_tokens":1})", "Authorization: Bearer secret-two\r\n");
+  EXPECT_EQ(running.ask(wish).status, 200);
+  const Reply over = running.ask(wish);
+  EXPECT_EQ(over.status, 429);
+  EXPECT_EQ(over.json()["error"]["code"], "rate_limit_exceeded");
+  EXPECT_NE(over.header.find("Retry-After: "), std::string::npos);
+  write_file(file, "secret tier=codr\n");
+  EXPECT_THROW(Running(*model_, options), InvalidInput);
   std::filesystem::remove(file);
 }
 
@@ -435,7 +424,10 @@ TEST_F(Http, ClientsThatVanishGiveEverythingBack) {
         else
           clients.back()->write(endless);
       }
-      ASSERT_TRUE(clients.front()->read_until("data:"));
+      // Three of them stream, whichever the plan has let in; the others wait.
+      const auto before_tokens = running.engine().snapshot().output_tokens;
+      for (int i = 0; i < 3000 && running.engine().snapshot().output_tokens < before_tokens + 6; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
       for (std::size_t i = 0; i < clients.size(); i += 2) clients[i]->kill();
     }
     for (int i = 0; i < 600 && !(running.engine().idle() && running.server().connections() == 0); ++i)
@@ -449,6 +441,177 @@ TEST_F(Http, ClientsThatVanishGiveEverythingBack) {
   for (int i = 0; i < 100 && running.engine().snapshot().kv_used > 0; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_EQ(running.engine().snapshot().kv_used, 0);
+}
+
+// 200 streams, half of the clients killed at once: all memory comes back, the other half is served to its
+// end.
+TEST_F(Http, TwoHundredStreamsHalfOfThemKilled) {
+  Running running(*model_, RunningOptions{.slots = 8, .max_pending = 400, .policy = "slots:8"});
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 200; ++i) {
+    clients.push_back(std::make_unique<Client>(running.port()));
+    ASSERT_TRUE(clients.back()->connected());
+    // Those that will live ask for little, those that will be killed for more than there is time for.
+    ASSERT_TRUE(clients.back()->write(post(
+        "/v1/completions", i % 2 == 0 ? R"({"prompt":"x","max_tokens":480,"stream":true,"ignore_eos":true})"
+                                      : R"({"prompt":"x","max_tokens":2,"stream":true,"ignore_eos":true})")));
+  }
+  ASSERT_TRUE(clients.front()->read_until("data:"));
+  const auto killed = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < clients.size(); i += 2) clients[i]->kill();
+  for (int i = 0; i < 6000 && running.engine().snapshot().cancelled < 100; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::printf("100 killed clients were gone from the engine after %.2f s\n",
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - killed).count());
+  EXPECT_EQ(running.engine().snapshot().cancelled, 100);
+  int served = 0;
+  for (std::size_t i = 1; i < clients.size(); i += 2) served += clients[i]->read_until("[DONE]") ? 1 : 0;
+  EXPECT_EQ(served, 100);
+  clients.clear();
+  for (int i = 0; i < 1000 && (running.engine().snapshot().kv_used > 0 || running.server().connections() > 0);
+       ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(running.engine().snapshot().kv_used, 0);
+  EXPECT_EQ(running.server().connections(), 0);
+}
+
+// Twenty rounds of clients that end in every way there is: no descriptor is left behind.
+TEST_F(Http, TwentyRoundsLeaveNoDescriptor) {
+  Running running(*model_, {}, 3);
+  const std::string endless =
+      post("/v1/completions", R"({"prompt":"A story:","max_tokens":300,"stream":true,"ignore_eos":true})");
+  int before = 0;
+  for (int round = 0; round < 20; ++round) {
+    {
+      Client killed(running.port()), closed(running.port()), half(running.port()), partial(running.port());
+      killed.write(endless);
+      closed.write(endless);
+      half.write(endless);
+      partial.write(endless.substr(0, 40));
+      ASSERT_TRUE(killed.read_until("data:"));
+      killed.kill();
+      half.half_close();
+    }
+    for (int i = 0; i < 1200 && !(running.engine().idle() && running.server().connections() == 0); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(25));
+    ASSERT_TRUE(running.engine().idle());
+    ASSERT_EQ(running.server().connections(), 0);
+    if (round == 0) before = open_descriptors();
+  }
+  EXPECT_LE(open_descriptors(), before);
+}
+
+// A client that closes its sending side only counts as gone: its memory is free, its connection is closed.
+TEST_F(Http, AHalfClosedClientIsGone) {
+  Running running(*model_);
+  Client half(running.port());
+  half.write(post("/v1/completions",
+                  R"({"prompt":"A long story:","max_tokens":450,"stream":true,"ignore_eos":true})"));
+  ASSERT_TRUE(half.read_until("data:"));
+  half.half_close();
+  while (half.more()) {
+  }
+  for (int i = 0; i < 1000 && !running.engine().idle(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(running.engine().snapshot().cancelled, 1);
+  EXPECT_EQ(half.text().find("[DONE]"), std::string::npos);
+}
+
+// Bodies that grow without end, announce more than they send, or claim a size that is none.
+TEST_F(Http, BodyBombsAreRefused) {
+  ServerOptions options;
+  options.limits.request_seconds = 2;
+  Running running(*model_, options);
+  Client chunked(running.port());
+  chunked.write("POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const std::string chunk = "10000\r\n" + std::string(0x10000, 'x') + "\r\n";
+  for (int i = 0; i < 40 && chunked.write(chunk); ++i) {
+  }
+  const Reply bomb = read_reply(chunked);
+  EXPECT_TRUE(bomb.status == 413 || bomb.status == 0) << bomb.status;  // 0: cut off while it still sent
+  Client promises_more(running.port());
+  promises_more.write("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{");
+  while (promises_more.more()) {
+  }
+  for (const char* length : {"-1", "99999999999999999999999", "1e3", "0x10"})
+    EXPECT_EQ(running.ask(std::string("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: ") +
+                          length + "\r\n\r\n")
+                      .status /
+                  100,
+              4)
+        << length;
+  EXPECT_EQ(running.ask(get("/health")).status, 200);
+}
+
+TEST_F(Http, TlsIsServed) {
+  if (std::system("command -v openssl >/dev/null && command -v curl >/dev/null") != 0)
+    GTEST_SKIP() << "needs openssl and curl";
+  const TemporaryFolder folder;
+  const CommandResult made = run_command(
+      "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
+      "subjectAltName=IP:127.0.0.1 -keyout " +
+      folder.file("key.pem") + " -out " + folder.file("cert.pem"));
+  ASSERT_EQ(made.code, 0) << made.output;
+  ServerOptions options;
+  options.tls_certificate = folder.file("cert.pem");
+  options.tls_key = folder.file("key.pem");
+  Running running(*model_, options);
+  const std::string at = "https://127.0.0.1:" + std::to_string(running.port());
+  const std::string curl = "curl -s --max-time 100 --cacert " + folder.file("cert.pem") + " ";
+  EXPECT_NE(run_command(curl + at + "/ready").output.find("ready"), std::string::npos);
+  EXPECT_NE(
+      run_command(curl + at + R"(/v1/completions -d '{"prompt":"1, 2, 3,","max_tokens":3,"stream":true}')")
+          .output.find("[DONE]"),
+      std::string::npos);
+  EXPECT_NE(run_command("curl -s --max-time 20 " + at + "/ready").code, 0)
+      << "an unknown certificate is refused";
+  EXPECT_EQ(ask(running.port(), get("/ready")).status, 0) << "plain HTTP gets no answer";
+}
+
+// The program itself: SIGTERM in mid-stream lets the stream end, refuses new requests, and exits with 0; a
+// second signal ends it at once.
+TEST_F(Http, SigtermInMidStreamDrains) {
+  for (const bool twice : {false, true}) {
+    const TemporaryFolder folder;
+    PerfModel perf = generous();
+    perf.model = model_->description();
+    write_file(folder.file("perf.json"), perf.to_json().dump());
+    const pid_t server = ::fork();
+    if (server == 0) {
+      const int out = ::open(folder.file("log").c_str(), O_CREAT | O_WRONLY, 0600);
+      ::dup2(out, 1);
+      ::dup2(out, 2);
+      ::execl(BALLAST_BINARY_DIR "/bin/ballast-serve", "ballast-serve", "start", "--port", "0", "--port-file",
+              folder.file("port").c_str(), "--perf", folder.file("perf.json").c_str(), "--threads", "1",
+              "--slots", "2", nullptr);
+      ::_exit(127);
+    }
+    for (int i = 0; i < 1200 && !std::filesystem::exists(folder.file("port")); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ASSERT_TRUE(std::filesystem::exists(folder.file("port"))) << read_file(folder.file("log"));
+    const auto port = static_cast<std::uint16_t>(std::atoi(read_file(folder.file("port")).c_str()));
+    Client stream(port);
+    stream.write(post(
+        "/v1/completions",
+        std::string(
+            R"({"prompt":"A story:","stream":true,"ignore_eos":true,"slo":{"ttft_slowdown":100000,"tpot_ms":100000},"max_tokens":)") +
+            (twice ? "900}" : "60}")));
+    ASSERT_TRUE(stream.read_until("data:"));
+    ::kill(server, SIGTERM);
+    bool refused = false;
+    for (int i = 0; i < 300 && !refused; ++i) {
+      refused = ask(port, post("/v1/completions", R"({"prompt":"x","max_tokens":1})")).status == 503;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      if (!refused && ::waitpid(server, nullptr, WNOHANG) != 0) break;
+    }
+    EXPECT_TRUE(refused);
+    if (twice) ::kill(server, SIGTERM);
+    EXPECT_EQ(stream.read_until("[DONE]"), !twice);
+    int status = 0;
+    ASSERT_EQ(::waitpid(server, &status, 0), server);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), twice ? 130 : 0) << read_file(folder.file("log"));
+  }
 }
 
 TEST_F(Http, DeleteEndsARequest) {

@@ -1,4 +1,5 @@
 """The official OpenAI client against a running server: argument 1 is its port. Exits 77 when the client is missing."""
+import json
 import sys
 
 try:
@@ -39,4 +40,20 @@ try:
     raise SystemExit("an unknown model was accepted")
 except openai.NotFoundError:
     pass
+shaped = client.chat.completions.create(
+    model="smol", messages=messages, max_tokens=60, temperature=0,
+    response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": {
+        "type": "object", "properties": {"capital": {"type": "string", "maxLength": 16}}, "required": ["capital"]}}})
+assert isinstance(json.loads(shaped.choices[0].message.content)["capital"], str), shaped
+tools = [{"type": "function", "function": {"name": "lookup", "parameters": {
+    "type": "object", "properties": {"country": {"type": "string", "maxLength": 16}}, "required": ["country"]}}}]
+called = client.chat.completions.create(model="smol", messages=messages, max_tokens=60, temperature=0, tools=tools,
+                                        tool_choice={"type": "function", "function": {"name": "lookup"}})
+call = called.choices[0].message.tool_calls[0]
+assert called.choices[0].finish_reason == "tool_calls" and call.function.name == "lookup"
+assert isinstance(json.loads(call.function.arguments)["country"], str)
+embedded = client.embeddings.create(model="smol", input=["a cat", "a kitten"])
+assert len(embedded.data) == 2 and abs(sum(x * x for x in embedded.data[0].embedding) - 1) < 1e-3
+probable = client.chat.completions.create(model="smol", messages=messages, max_tokens=4, logprobs=True, top_logprobs=2)
+assert len(probable.choices[0].logprobs.content[0].top_logprobs) == 2
 print("openai client", openai.__version__, "ok")

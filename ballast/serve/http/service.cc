@@ -191,6 +191,16 @@ std::string Service::metrics() const {
   gauge("ballast_kv_slots_total", "KV slots", now.kv_total);
   gauge("ballast_kv_slots_used", "KV slots in use", now.kv_used);
   gauge("ballast_model_scale", "Measured over predicted step time (moving average)", now.model_scale);
+  counter("ballast_shared_tokens_total", "Prompt tokens taken over from another request",
+          static_cast<double>(now.shared_tokens));
+  counter("ballast_swapped_tokens_total", "Tokens that came back from host memory",
+          static_cast<double>(now.swapped_tokens));
+  counter("ballast_model_drift_total", "Times that steps took 25 % more or less than predicted",
+          static_cast<double>(now.drift_warnings));
+  counter("ballast_kv_slot_miss_total", "Steps for which the library found no KV room",
+          static_cast<double>(now.kv_slot_misses));
+  counter("ballast_embeddings_total", "Embeddings computed", static_cast<double>(now.embeddings));
+  gauge("ballast_draft_acceptance", "Estimated chance of a drafted token to be right", now.acceptance);
   gauge("ballast_draining", "1 while the server refuses new requests", draining_ ? 1 : 0);
   auto& plans = prometheus::BuildHistogram()
                     .Name("ballast_plan_milliseconds")

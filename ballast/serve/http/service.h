@@ -45,7 +45,7 @@ class Service {
   /// One point of the dashboard's feed.
   Json dashboard_point() const;
 
-  bool ready() const { return !draining_; }
+  bool ready() const { return !draining_ && !engine_.down(); }
   /// Refuses new requests from now on; those admitted are finished.
   void drain() { draining_ = true; }
   bool draining() const { return draining_; }
