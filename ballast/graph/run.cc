@@ -73,7 +73,7 @@ Piece run_here(const Graphs& graphs, const std::string& algorithm, const Algorit
     end();
     piece.result.reals = gather(g, found.distances);
   } else if (algorithm == "bc") {
-    const Betweenness found = betweenness(g, graphs.other(), sources_of(parameters));
+    const Betweenness found = betweenness(g, graphs.other(), sources_of(parameters), parameters.progress);
     piece.counts = found.counts;
     end();
     piece.result.reals = gather(g, found.scores);
@@ -83,14 +83,15 @@ Piece run_here(const Graphs& graphs, const std::string& algorithm, const Algorit
     end();
     piece.result.integers = as_integers(gather(g, components.labels));
   } else if (algorithm == "pr") {
-    const Ranks ranks = pagerank(g, parameters.rank);
+    const Ranks ranks = pagerank(g, parameters.rank, parameters.progress);
     piece.counts = ranks.counts;
     end();
     piece.result.reals = gather(g, ranks.ranks);
   } else if (algorithm == "cdlp") {
     std::vector<std::uint64_t> names;
     for (LocalId v = 0; v < g.owned(); ++v) names.push_back(g.global(v));
-    const Communities found = label_propagation(g, parameters.iterations, std::move(names));
+    const Communities found =
+        label_propagation(g, parameters.iterations, std::move(names), parameters.progress);
     piece.counts.rounds = found.rounds;
     end();
     piece.result.integers = as_integers(gather(g, found.labels));
@@ -178,6 +179,14 @@ JobReport run_job(const EdgeSource& source, const Job& job) {
   if (needs_source(job.algorithm) && job.parameters.source >= source.vertices())
     throw InvalidInput("--source", std::to_string(job.parameters.source),
                        fmt::format("a vertex of the graph, which has {}", source.vertices()));
+  const ProgressOptions& progress = job.parameters.progress;
+  if (!progress.folder.empty()) {
+    if (progress.every < 1)
+      throw InvalidInput("--checkpoint-every", std::to_string(progress.every), "at least 1");
+    if (job.stages || (job.algorithm != "pr" && job.algorithm != "cdlp" && job.algorithm != "bc"))
+      throw InvalidInput("--checkpoint", job.algorithm + (job.stages ? " by stages" : ""),
+                         "a long run: pr, cdlp or bc, without --stages");
+  }
   cluster::Cluster cluster = cluster::Cluster::open(job.cluster);
   JobReport report;
   report.is_first = cluster.is_first();

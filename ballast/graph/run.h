@@ -25,6 +25,7 @@ struct AlgorithmOptions {
   RankOptions rank = {};               ///< pr
   int iterations = 10;                 ///< cdlp
   std::uint64_t seed = 1;              ///< mis
+  ProgressOptions progress = {};       ///< checkpoints of pr, cdlp and bc
 };
 
 struct Job {

@@ -15,11 +15,13 @@
 namespace ballast::orch {
 
 void uniform_rows(const cli::Common& common, Bench& bench) {
+  Options plain;
+  plain.hot_keys = 0;  // push does not count demand either
   auto cluster = cluster::Cluster::open({.machines = 8, .seed = common.seed});
   for (std::uint32_t item : {64u, 1024u}) {
     const auto outcomes =
         run_cell(cluster, {.theta = 0, .item_bytes = item, .machines = 8, .tasks = 50'000, .keys = 1'000'000},
-                 {"push", "td-orch"}, {}, common.seed, 7);
+                 {"push", "td-orch"}, plain, common.seed, 7);
     Comparison comparison;
     for (const auto& outcome : outcomes) comparison.figures[outcome.method].push_back(outcome.seconds);
     bench.add({.id = fmt::format("uniform.b{}", item),

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "ballast/graph/algorithms/progress.h"
 #include "ballast/graph/dist/edge_map.h"
 #include "ballast/graph/result.h"
 
@@ -34,6 +35,10 @@ struct RankOptions {
   double damping = 0.85;
   int iterations = 20;   ///< exactly these, or at most these with a tolerance
   double tolerance = 0;  ///< > 0: stop when the L1 change falls below (GAP: 1e-4)
+  /// Not negative: only vertices whose rank / degree has changed by more than this / edges since they last
+  /// sent it send again, and send the change ("delta PageRank"); ranks are then off by at most d / (1 - d)
+  /// times this in all.
+  double send_above = -1;
 };
 struct Ranks {
   std::vector<double> ranks;
@@ -41,7 +46,7 @@ struct Ranks {
   RoundCounts counts;
 };
 /// PageRank by power iteration in doubles; the rank of sinks is spread over all vertices.
-Ranks pagerank(const DistGraph& g, const RankOptions& options = {});
+Ranks pagerank(const DistGraph& g, const RankOptions& options = {}, const ProgressOptions& progress = {});
 
 struct Distances {
   std::vector<double> distances;  ///< infinity where there is no path
@@ -58,7 +63,8 @@ struct Betweenness {
 };
 /// Brandes' algorithm from each of the sources. The edges must be there in both directions or `g` needs
 /// `reverse`, the same graph with its edges turned round and the same owners.
-Betweenness betweenness(const DistGraph& g, const DistGraph& reverse, const std::vector<VertexId>& sources);
+Betweenness betweenness(const DistGraph& g, const DistGraph& reverse, const std::vector<VertexId>& sources,
+                        const ProgressOptions& progress = {});
 
 /// LDBC's community detection: labels begin as `name(v)` of the owned vertices; after each round a vertex
 /// takes the most frequent label among its neighbours (the smallest on ties). Edges in both directions; a
@@ -67,7 +73,8 @@ struct Communities {
   std::vector<std::uint64_t> labels;
   std::uint64_t rounds = 0;
 };
-Communities label_propagation(const DistGraph& g, int iterations, std::vector<std::uint64_t> names);
+Communities label_propagation(const DistGraph& g, int iterations, std::vector<std::uint64_t> names,
+                              const ProgressOptions& progress = {});
 
 /// Local clustering (LDBC) of the owned vertices, and the triangles of the whole graph: each vertex's
 /// neighbours are intersected with those of its neighbours, whose lists travel once a machine (a two-item

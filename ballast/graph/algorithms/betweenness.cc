@@ -4,7 +4,8 @@
 
 namespace ballast::graph {
 
-Betweenness betweenness(const DistGraph& g, const DistGraph& reverse, const std::vector<VertexId>& sources) {
+Betweenness betweenness(const DistGraph& g, const DistGraph& reverse, const std::vector<VertexId>& sources,
+                        const ProgressOptions& progress) {
   g.machine().begin_stage("bc");
   Betweenness result;
   result.scores.assign(g.owned(), 0);
@@ -13,7 +14,9 @@ Betweenness betweenness(const DistGraph& g, const DistGraph& reverse, const std:
   EdgeMap<double, double> forward(g), backward(reverse);
   auto add = [](double a, double b) { return a + b; };
   auto value = [](const Origin<double>& u, double) { return u.value; };
-  for (VertexId source : sources) {
+  const Progress saved(g, "bc", progress);
+  for (std::uint64_t done = saved.begin(result.scores); done < sources.size();) {
+    const VertexId source = sources[done];
     std::fill(paths.begin(), paths.end(), 0.0);
     std::fill(dependency.begin(), dependency.end(), 0.0);
     std::fill(level.begin(), level.end(), kUnreached);
@@ -55,6 +58,7 @@ Betweenness betweenness(const DistGraph& g, const DistGraph& reverse, const std:
     for (LocalId v = 0; v < g.owned(); ++v) {
       if (level[v] != 0 && level[v] != kUnreached) result.scores[v] += dependency[v];
     }
+    saved.reached(++done, result.scores);
   }
   result.counts = forward.counts();
   return result;

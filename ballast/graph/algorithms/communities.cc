@@ -24,7 +24,8 @@ void count_labels(std::vector<std::uint64_t>& heard, std::vector<LabelCount>& co
 
 }  // namespace
 
-Communities label_propagation(const DistGraph& g, int iterations, std::vector<std::uint64_t> names) {
+Communities label_propagation(const DistGraph& g, int iterations, std::vector<std::uint64_t> names,
+                              const ProgressOptions& progress) {
   cluster::Machine& me = g.machine();
   me.begin_stage("cdlp");
   Communities result;
@@ -33,7 +34,9 @@ Communities label_propagation(const DistGraph& g, int iterations, std::vector<st
   std::vector<std::vector<LabelCount>> histogram(g.locals());
   const Routes &down = g.source_routes(), &up = g.target_routes();
   std::vector<std::uint64_t> heard;
-  for (int round = 0; round < iterations; ++round) {
+  const Progress saved(g, "cdlp", progress);
+  result.rounds = saved.begin(result.labels);
+  while (result.rounds < static_cast<std::uint64_t>(std::max(0, iterations))) {
     ++result.rounds;
     std::copy(result.labels.begin(), result.labels.end(), here.begin());
     for (const Hop& hop : down.hops) {
@@ -99,6 +102,7 @@ Communities label_propagation(const DistGraph& g, int iterations, std::vector<st
         }
       }
     }
+    saved.reached(result.rounds, result.labels);
   }
   return result;
 }

@@ -1,8 +1,8 @@
-#include "ballast/graph/peers/igraph_peer.h"
+#include "ballast/graph/peers/library_peer.h"
 
 namespace ballast::graph {
 
-std::unique_ptr<IgraphPeer> IgraphPeer::make(const EdgeList&) {
+std::unique_ptr<LibraryPeer> make_igraph(const EdgeList&) {
   return nullptr;
 }
 

@@ -1,4 +1,4 @@
-#include "ballast/graph/peers/igraph_peer.h"
+#include "ballast/graph/peers/library_peer.h"
 
 #include <igraph.h>
 
@@ -24,7 +24,7 @@ class Integers {
   igraph_vector_int_t values;
 };
 
-class Igraph : public IgraphPeer {
+class Igraph : public LibraryPeer {
  public:
   explicit Igraph(const EdgeList& list) {
     Integers ends(static_cast<igraph_integer_t>(2 * list.edges.size()));
@@ -41,18 +41,18 @@ class Igraph : public IgraphPeer {
     igraph_version(&text, nullptr, nullptr, nullptr);
     return text;
   }
-  double reached_by_bfs(VertexId source) override {
+  std::optional<double> reached_by_bfs(VertexId source) override {
     Integers order, layers, parents;
     must(igraph_bfs_simple(&graph_, source, IGRAPH_OUT, &order.values, &layers.values, &parents.values));
     return static_cast<double>(igraph_vector_int_size(&order.values));
   }
-  double components() override {
+  std::optional<double> components() override {
     Integers membership;
     igraph_integer_t count = 0;
     must(igraph_connected_components(&graph_, &membership.values, nullptr, &count, IGRAPH_WEAK));
     return static_cast<double>(count);
   }
-  std::vector<double> pagerank(double damping) override {
+  std::optional<std::vector<double>> pagerank(double damping) override {
     Vector ranks;
     must(igraph_pagerank(&graph_, IGRAPH_PAGERANK_ALGO_PRPACK, &ranks.values, nullptr, igraph_vss_all(),
                          IGRAPH_DIRECTED, damping, nullptr, nullptr));
@@ -66,7 +66,7 @@ class Igraph : public IgraphPeer {
 
 }  // namespace
 
-std::unique_ptr<IgraphPeer> IgraphPeer::make(const EdgeList& list) {
+std::unique_ptr<LibraryPeer> make_igraph(const EdgeList& list) {
   return std::make_unique<Igraph>(list);
 }
 

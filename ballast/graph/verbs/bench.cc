@@ -16,7 +16,7 @@
 #include "ballast/data/datasets.h"
 #include "ballast/graph/formats/format.h"
 #include "ballast/graph/generate.h"
-#include "ballast/graph/peers/igraph_peer.h"
+#include "ballast/graph/peers/library_peer.h"
 #include "ballast/graph/run.h"
 #include "ballast/graph/sequential/sequential.h"
 #include "ballast/graph/verbs/verbs.h"
@@ -216,7 +216,74 @@ void bench_engines(Bench& bench, const Settings& settings) {
   bench.section().table(table);
 }
 
-// One core: the engine with P = 1 against the sequential yardstick, and the yardstick against igraph.
+struct LibraryName {
+  std::string name, rank_settings;
+};
+
+// The sequential algorithms against a library of one process. Answers first, then the time.
+void bench_library(Bench& bench, const Settings& settings, const Graph& graph, VertexId source,
+                   const LibraryName& library, std::unique_ptr<LibraryPeer> peer) {
+  const sequential::PageRankOptions converged{.iterations = 100, .tolerance = 1e-10};
+  for (const std::string algorithm : {"bfs", "cc", "pr"}) {
+    BenchRow row{.id = "G3." + library.name + "." + algorithm,
+                 .what = fmt::format("{} on kron-{}, one thread", algorithm, settings.scale()),
+                 .unit = "s",
+                 .target = 1};
+    if (!peer) {
+      row.peer = Peer{.name = library.name, .value = {}};
+      bench.add(row);
+      continue;
+    }
+    bool same = false;
+    if (algorithm == "bfs") {
+      const auto levels = sequential::bfs(graph, source).levels;
+      const auto reached = std::count_if(levels.begin(), levels.end(),
+                                         [](std::uint32_t l) { return l != sequential::kUnreached; });
+      same = peer->reached_by_bfs(source) == static_cast<double>(reached);
+    } else if (algorithm == "cc") {
+      const auto theirs = peer->components();
+      if (!theirs) continue;  // not among what the library has
+      auto labels = sequential::connected_components(graph);
+      std::sort(labels.begin(), labels.end());
+      same = *theirs == static_cast<double>(std::unique(labels.begin(), labels.end()) - labels.begin());
+    } else {
+      const auto theirs = peer->pagerank(0.85);
+      const auto ours = sequential::pagerank(graph, converged).ranks;
+      double difference = 0;
+      for (std::size_t v = 0; v < ours.size(); ++v) difference += std::abs(ours[v] - theirs->at(v));
+      same = difference < 1e-4;
+    }
+    if (!same)
+      throw InvalidInput(
+          fmt::format("{} and ballast disagree on {} of kron-{}", library.name, algorithm, settings.scale()));
+    row.comparison = interleave({{"ours",
+                                  [&] {
+                                    return time_of([&] {
+                                      if (algorithm == "bfs") sequential::bfs(graph, source);
+                                      if (algorithm == "cc") sequential::connected_components(graph);
+                                      if (algorithm == "pr") sequential::pagerank(graph, converged);
+                                    });
+                                  }},
+                                 {library.name,
+                                  [&] {
+                                    return time_of([&] {
+                                      if (algorithm == "bfs") peer->reached_by_bfs(source);
+                                      if (algorithm == "cc") peer->components();
+                                      if (algorithm == "pr") peer->pagerank(0.85);
+                                    });
+                                  }}},
+                                {.rounds = settings.rounds() + 1, .seed = settings.seed});
+    row.peer = Peer{.name = library.name,
+                    .value = {},
+                    .version = peer->version(),
+                    .settings = algorithm == "pr" ? library.rank_settings + "; ours to 1e-10" : ""};
+    row.ours_name = "ours";
+    row.peer_name = library.name;
+    bench.add(row);
+  }
+}
+
+// One core: the engine with P = 1 against the sequential yardstick, and the yardstick against libraries.
 void bench_core(Bench& bench, const Settings& settings) {
   // Loops and parallel edges are read differently by different libraries: the common ground is the simple
   // graph.
@@ -249,66 +316,10 @@ void bench_core(Bench& bench, const Settings& settings) {
                .ours_name = "engine",
                .peer_name = "one core"});
   }
-  auto igraph = IgraphPeer::make(list);
-  const char* names[] = {"bfs", "cc", "pr"};
-  for (const std::string algorithm : names) {
-    BenchRow row{.id = "G3.igraph." + algorithm,
-                 .what = fmt::format("{} on kron-{}, one thread", algorithm, settings.scale()),
-                 .unit = "s",
-                 .target = 1};
-    if (!igraph) {
-      row.peer = Peer{.name = "igraph", .value = {}};
-      bench.add(row);
-      continue;
-    }
-    // Answers first.
-    bool same = false;
-    if (algorithm == "bfs") {
-      const auto levels = sequential::bfs(graph, parameters.source).levels;
-      const auto reached = std::count_if(levels.begin(), levels.end(),
-                                         [](std::uint32_t l) { return l != sequential::kUnreached; });
-      same = igraph->reached_by_bfs(parameters.source) == static_cast<double>(reached);
-    } else if (algorithm == "cc") {
-      auto labels = sequential::connected_components(graph);
-      std::sort(labels.begin(), labels.end());
-      same = igraph->components() ==
-             static_cast<double>(std::unique(labels.begin(), labels.end()) - labels.begin());
-    } else {
-      const auto theirs = igraph->pagerank(0.85),
-                 ours = sequential::pagerank(graph, {.iterations = 100, .tolerance = 1e-10}).ranks;
-      double difference = 0;
-      for (std::size_t v = 0; v < ours.size(); ++v) difference += std::abs(ours[v] - theirs[v]);
-      same = difference < 1e-4;
-    }
-    if (!same)
-      throw InvalidInput(
-          fmt::format("igraph and ballast disagree on {} of kron-{}", algorithm, settings.scale()));
-    const Comparison times =
-        interleave({{"ours",
-                     [&] {
-                       return algorithm == "pr" ? time_of([&] {
-                         sequential::pagerank(graph, {.iterations = 100, .tolerance = 1e-10});
-                       })
-                                                : sequential_time(algorithm);
-                     }},
-                    {"igraph",
-                     [&] {
-                       return time_of([&] {
-                         if (algorithm == "bfs") igraph->reached_by_bfs(parameters.source);
-                         if (algorithm == "cc") igraph->components();
-                         if (algorithm == "pr") igraph->pagerank(0.85);
-                       });
-                     }}},
-                   {.rounds = settings.rounds() + 1, .seed = settings.seed});
-    row.peer = Peer{.name = "igraph",
-                    .value = {},
-                    .version = igraph->version(),
-                    .settings = algorithm == "pr" ? "PRPACK, converged; ours to 1e-10" : ""};
-    row.comparison = times;
-    row.ours_name = "ours";
-    row.peer_name = "igraph";
-    bench.add(row);
-  }
+  bench_library(bench, settings, graph, parameters.source, {"igraph", "PRPACK, converged"},
+                make_igraph(list));
+  bench_library(bench, settings, graph, parameters.source, {"GraphBLAS", "converged to 1e-10"},
+                make_graphblas(list));
 }
 
 // One technique off at a time; each by the counter that it is there for.

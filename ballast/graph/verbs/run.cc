@@ -26,6 +26,7 @@ struct RunVerb {
   std::uint64_t source_count = 1;  // bc
   double delta = 0;
   RankOptions rank;
+  ProgressOptions progress;
   std::string variant = "ldbc", output, account_file, stages, stage_fanout = "flat";
   bool verify = false;
 };
@@ -118,6 +119,9 @@ void run_verb(const RunVerb& options, const cli::Common& common) {
   job.parameters.delta = options.delta;
   job.parameters.iterations = options.rank.iterations;
   job.parameters.seed = common.seed;
+  job.parameters.progress = options.progress;
+  if (options.progress.resume && options.progress.folder.empty())
+    throw InvalidInput("--resume goes on from a checkpoint: give --checkpoint FOLDER too");
   if (!options.stages.empty())
     job.stages =
         orch::Options{.method = orch::method_from_string(options.stages), .fanout = options.stage_fanout};
@@ -211,6 +215,14 @@ void add_run(cli::Program& program) {
   verb->add_option("--tolerance", options->rank.tolerance, "pr: stop at this L1 change");
   verb->add_option("--variant", options->variant, "pr: ldbc (fixed iterations) or gap (tolerance 1e-4)")
       ->capture_default_str();
+  verb->add_option("--delta-pr", options->rank.send_above,
+                   "pr: vertices send changes only, and only those above this / edges")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--checkpoint", options->progress.folder, "pr, cdlp, bc: save the state of the run here")
+      ->type_name("FOLDER");
+  verb->add_option("--checkpoint-every", options->progress.every, "rounds (bc: sources) between checkpoints")
+      ->capture_default_str();
+  verb->add_flag("--resume", options->progress.resume, "go on from the last checkpoint");
   verb->add_flag("--verify", options->verify, "check the result against the sequential algorithm");
   verb->add_option("-o,--output", options->output, "write `vertex value` lines");
   verb->add_option("--account", options->account_file,
