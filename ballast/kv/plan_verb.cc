@@ -48,10 +48,13 @@ void add_plan(cli::Program& program) {
   verb->add_option("--memory-gib", options->memory_gib, "memory of a machine")->capture_default_str();
   verb->add_option("--machines", options->machines, "numbers of machines to look at")->delimiter(',');
   verb.run([options](const cli::Common& common) {
-    if (!(options->record >= 8) || !(options->field >= 8) || !(options->reads >= 0 && options->reads <= 1) ||
-        !(options->memory_gib > 0))
-      throw InvalidInput("--record, --field, --reads, --memory-gib", "",
-                         "at least 8 bytes each, a share of 0 to 1, more than 0");
+    const auto require = [](bool right, const char* flag, double given, const char* accepted) {
+      if (!right) throw InvalidInput(flag, fmt::format("{}", given), accepted);
+    };
+    require(options->record >= 8, "--record", options->record, "at least 8 bytes");
+    require(options->field >= 8, "--field", options->field, "at least 8 bytes");
+    require(options->reads >= 0 && options->reads <= 1, "--reads", options->reads, "a share of 0 to 1");
+    require(options->memory_gib > 0, "--memory-gib", options->memory_gib, "more than 0");
     const auto net = cluster::find_profile(options->net);
     const double wanted = static_cast<double>(parse_count("--rate", options->rate));
     const auto slow = cluster::find_profile("slow");

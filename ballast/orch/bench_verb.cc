@@ -135,7 +135,8 @@ void add_bench(cli::Program& program) {
   verb->add_option(
           "--suite", options->suite,
           "table: the cells asked for; grid: all counted figures of the chapter; ablation: one technique "
-          "off at a time; shaped: times on an emulated slow network")
+          "off at a time; shaped: times on an emulated slow network; uniform: td-orch against push without "
+          "skew")
       ->capture_default_str();
   verb->add_flag("--quick", options->quick, "the figures of the chapter, within three minutes");
   verb->add_option("--methods", options->methods,
@@ -168,9 +169,9 @@ void add_bench(cli::Program& program) {
   verb->add_flag("--no-direct-pull", options->no_direct_pull, "items go back down the tree, hop by hop");
   verb->add_flag("--no-fuse", options->no_fuse, "all replies in the last superstep");
   verb->add_flag("--no-sketch", options->no_sketch, "auto looks at the number of machines only");
-  verb->add_option("--spill", options->spill,
-                   "an owner with more than 1 + this times the mean work gives tasks back (default: never)")
-      ->check(CLI::NonNegativeNumber);
+  auto* spill = verb->add_option(
+      "--spill", options->spill,
+      "an owner with more than 1 + this times the mean work gives tasks back (default: never)");
   verb->add_option("--segment", options->segment, "bytes above which an item goes down the tree in pieces")
       ->capture_default_str();
   verb->add_flag("--check-merge", options->check_merge,
@@ -179,11 +180,18 @@ void add_bench(cli::Program& program) {
       ->capture_default_str();
   verb->add_flag("--write", options->write, "tasks also add to their item");
   verb->add_flag("--rank-order", options->rank_order, "keys are ranks, dealt to machines in turn");
-  verb.run([options](const cli::Common& common) {
-    cli::require_one_of("--suite", options->suite, {"table", "grid", "shaped", "ablation"});
+  verb.run([options, spill](const cli::Common& common) {
+    cli::require_one_of("--suite", options->suite, {"table", "grid", "shaped", "ablation", "uniform"});
+    if (spill->count() > 0 && !(options->spill >= 0))
+      throw InvalidInput("--spill", fmt::format("{}", options->spill), "at least 0");
     if (options->quick || options->suite == "grid") return grid_suite(common);
     if (options->suite == "shaped") return shaped_suite(common);
     if (options->suite == "ablation") return ablation_suite(common);
+    if (options->suite == "uniform") {
+      Bench bench("orch", "uniform", common);
+      uniform_rows(common, bench);
+      return bench.finish();
+    }
     table_suite(*options, common);
   });
 }
