@@ -14,6 +14,11 @@ at::Tensor leaf(const at::Tensor& x) {
 
 }  // namespace
 
+std::int64_t trained_positions(const model::TokenBatch& batch) {
+  return batch.classes.defined() ? batch.ids.size(0)
+                                 : batch.labels.ne(model::kIgnored).sum().item<std::int64_t>();
+}
+
 PassResult forward_backward(model::BlockModel& model, const model::TokenBatch& batch,
                             const PassOptions& options, const PassHooks& hooks) {
   PassResult result;
@@ -65,21 +70,32 @@ PassResult forward_backward(model::BlockModel& model, const model::TokenBatch& b
 
   start = now();
   in_hooks = 0;
-  const at::Tensor head = model.head_weight();
-  const model::HeadLoss loss = model::head_loss(finished, head, batch.labels,
-                                                {.rows = options.logit_rows,
-                                                 .head_gradient = options.train_embeddings,
-                                                 .normaliser = options.normaliser});
-  result.loss_sum = loss.sum;
-  result.count = loss.count;
-  result.correct = loss.correct;
-  result.finite = std::isfinite(loss.sum);
-  if (!result.finite) return result;
-  if (options.train_embeddings) {
-    at::Tensor weight = head;
-    weight.mutable_grad() = weight.grad().defined() ? weight.grad() + loss.weight_grad : loss.weight_grad;
+  if (model.sequence_head) {
+    const model::SequenceLoss loss = model.sequence_head->loss(finished, batch);
+    result.loss_sum = loss.sum.item<double>();
+    result.count = loss.count;
+    result.correct = loss.correct;
+    result.predictions = loss.predictions;
+    result.finite = std::isfinite(result.loss_sum);
+    if (!result.finite) return result;
+    (loss.sum / static_cast<double>(options.normaliser > 0 ? options.normaliser : loss.count)).backward();
+  } else {
+    const at::Tensor head = model.head_weight();
+    const model::HeadLoss loss = model::head_loss(finished, head, batch.labels,
+                                                  {.rows = options.logit_rows,
+                                                   .head_gradient = options.train_embeddings,
+                                                   .normaliser = options.normaliser});
+    result.loss_sum = loss.sum;
+    result.count = loss.count;
+    result.correct = loss.correct;
+    result.finite = std::isfinite(loss.sum);
+    if (!result.finite) return result;
+    if (options.train_embeddings) {
+      at::Tensor weight = head;
+      weight.mutable_grad() = weight.grad().defined() ? weight.grad() + loss.weight_grad : loss.weight_grad;
+    }
+    finished.backward(loss.hidden_grad);
   }
-  finished.backward(loss.hidden_grad);
   at::Tensor gradient = last.grad();
   last.reset();
   lap(result.ends);
@@ -108,6 +124,15 @@ PassResult forward_only(model::BlockModel& model, const model::TokenBatch& batch
   const at::NoGradGuard no_grad;
   PassResult result;
   const double start = now();
+  if (model.sequence_head) {
+    const model::SequenceLoss loss = model.sequence_head->loss(model.hidden(batch), batch);
+    result.loss_sum = loss.sum.item<double>();
+    result.count = loss.count;
+    result.correct = loss.correct;
+    result.predictions = loss.predictions;
+    result.forward_seconds = now() - start;
+    return result;
+  }
   const model::HeadLoss loss =
       model::head_loss(model.hidden(batch), model.head_weight(), batch.labels, {.gradient = false});
   result.loss_sum = loss.sum;

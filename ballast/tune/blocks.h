@@ -33,8 +33,9 @@ struct PassHooks {
 
 struct PassResult {
   double loss_sum = 0;
-  std::int64_t count = 0, correct = 0;
-  bool finite = true;  ///< false: the loss was not; there was no backward pass
+  std::int64_t count = 0, correct = 0;  ///< trained tokens, or sequences of a task on whole ones
+  at::Tensor predictions = {};          ///< of a task on whole sequences: [batch]
+  bool finite = true;                   ///< false: the loss was not; there was no backward pass
   double forward_seconds = 0,
          backward_seconds = 0;  ///< wall, without the time spent in hooks
   /// Processor seconds of this thread, by block without hooks, and of embedding
@@ -48,6 +49,9 @@ struct PassResult {
 /// matrices go to their paths' sinks.
 PassResult forward_backward(model::BlockModel& model, const model::TokenBatch& batch,
                             const PassOptions& options, const PassHooks& hooks);
+
+/// What the loss is a mean over: trained tokens, or sequences when the batch has classes.
+std::int64_t trained_positions(const model::TokenBatch& batch);
 
 /// Loss only.
 PassResult forward_only(model::BlockModel& model, const model::TokenBatch& batch);

@@ -21,7 +21,9 @@ const char* file_of(const std::string& name) {
 }
 
 data::DType type_of(const at::Tensor& tensor) {
-  return tensor.scalar_type() == torch::kInt16 ? data::DType::i16 : data::DType::f32;
+  return tensor.scalar_type() == torch::kInt16   ? data::DType::i16
+         : tensor.scalar_type() == torch::kUInt8 ? data::DType::u8
+                                                 : data::DType::f32;
 }
 
 data::Shape shape_of(const at::Tensor& tensor) {

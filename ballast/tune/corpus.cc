@@ -23,7 +23,8 @@ Corpus::Corpus(std::vector<std::int32_t> tokens, const CorpusOptions& options)
   split(std::move(pieces));
 }
 
-Corpus::Corpus(const std::vector<Sample>& samples, const CorpusOptions& options) : options_(options) {
+Corpus::Corpus(const std::vector<Sample>& samples, const CorpusOptions& options)
+    : options_(options), kind_(Kind::samples) {
   if (options_.window < 1) throw InvalidInput("--seq", std::to_string(options_.window), "at least 1");
   std::vector<Piece> pieces;
   for (const Sample& sample : samples) {
@@ -39,6 +40,23 @@ Corpus::Corpus(const std::vector<Sample>& samples, const CorpusOptions& options)
     pieces.push_back({this->tokens(), static_cast<std::int64_t>(kept) - 1});
     tokens_.insert(tokens_.end(), sample.tokens.begin(), sample.tokens.begin() + static_cast<long>(kept));
     trained_.insert(trained_.end(), sample.trained.begin(), sample.trained.begin() + static_cast<long>(kept));
+  }
+  split(std::move(pieces));
+}
+
+Corpus::Corpus(const std::vector<LabelledSample>& samples, bool regression, const CorpusOptions& options)
+    : options_(options), kind_(regression ? Kind::values : Kind::classes) {
+  if (options_.window < 1) throw InvalidInput("--seq", std::to_string(options_.window), "at least 1");
+  std::vector<Piece> pieces;
+  for (const LabelledSample& sample : samples) {
+    if (sample.tokens.empty()) {
+      ++left_out_;
+      continue;
+    }
+    const std::int64_t length = std::min(static_cast<std::int64_t>(sample.tokens.size()), options_.window);
+    if (length < static_cast<std::int64_t>(sample.tokens.size())) ++cut_;
+    pieces.push_back({this->tokens(), length, sample.second, sample.target});
+    tokens_.insert(tokens_.end(), sample.tokens.begin(), sample.tokens.begin() + length);
   }
   split(std::move(pieces));
 }
@@ -64,7 +82,7 @@ model::TokenBatch Corpus::gather(const std::vector<Piece>& pieces) const {
   const auto rows = static_cast<std::int64_t>(pieces.size());
   std::int64_t longest = 1;
   for (const Piece& piece : pieces) longest = std::max(longest, piece.length);
-  if (!trained_.empty()) longest = (longest + 7) / 8 * 8;
+  if (kind_ != Kind::windows) longest = (longest + 7) / 8 * 8;
   model::TokenBatch batch;
   batch.ids = torch::zeros({rows, longest}, torch::kInt64);
   batch.labels = torch::full({rows, longest}, model::kIgnored, torch::kInt64);
@@ -75,17 +93,34 @@ model::TokenBatch Corpus::gather(const std::vector<Piece>& pieces) const {
     for (std::int64_t i = 0; i < piece.length; ++i) {
       const auto at = static_cast<std::size_t>(piece.first + i);
       ids[i] = tokens_[at];
+      if (kind_ == Kind::classes || kind_ == Kind::values) continue;
       if (trained_.empty() || trained_[at + 1]) labels[i] = tokens_[at + 1];
     }
   }
+  if (kind_ == Kind::classes || kind_ == Kind::values) pad_labelled(pieces, batch);
   return batch;
+}
+
+// What a task on whole sequences needs beside the tokens.
+void Corpus::pad_labelled(const std::vector<Piece>& pieces, model::TokenBatch& batch) const {
+  const auto rows = static_cast<std::int64_t>(pieces.size());
+  batch.seen = torch::zeros(batch.ids.sizes(), torch::kBool);
+  batch.classes = torch::zeros({rows}, kind_ == Kind::values ? torch::kFloat32 : torch::kInt64);
+  batch.segments = torch::zeros_like(batch.ids);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const Piece& piece = pieces[static_cast<std::size_t>(row)];
+    batch.seen[row].narrow(0, 0, piece.length).fill_(true);
+    batch.classes[row] = piece.target;
+    if (piece.second >= 0 && piece.second < piece.length)
+      batch.segments[row].narrow(0, piece.second, piece.length - piece.second).fill_(1);
+  }
 }
 
 std::vector<Corpus::Piece> Corpus::epoch_order(std::int64_t epoch, std::int64_t rows) const {
   std::vector<Piece> order = training_;
   Random random(options_.seed, 0xe90c0000u + static_cast<std::uint64_t>(epoch));
   random.shuffle(order);
-  if (trained_.empty()) return order;
+  if (kind_ == Kind::windows) return order;
   // Neighbours of similar length share a batch: sorted within stretches of sixteen batches.
   const std::int64_t stretch = 16 * rows, total = training_windows();
   for (std::int64_t first = 0; first < total; first += stretch) {
@@ -118,7 +153,7 @@ double Corpus::padding_share(std::int64_t rows) const {
       real += order[i].length;
       longest = std::max(longest, order[i].length);
     }
-    if (!trained_.empty()) longest = (longest + 7) / 8 * 8;
+    if (kind_ != Kind::windows) longest = (longest + 7) / 8 * 8;
     all += longest * static_cast<std::int64_t>(last - first);
   }
   return all > 0 ? 1 - static_cast<double>(real) / static_cast<double>(all) : 0;

@@ -27,6 +27,13 @@ struct Sample {
   std::vector<bool> trained;  ///< as long as tokens
 };
 
+/// A sequence with one target: a class's number, or a value.
+struct LabelledSample {
+  std::vector<std::int32_t> tokens;
+  std::int64_t second = -1;  ///< where the second of two texts begins; -1: one text
+  double target = 0;
+};
+
 class Corpus {
  public:
   /// Throws InvalidInput when the text is too short for one window of each kind.
@@ -35,6 +42,10 @@ class Corpus {
   /// both counted. A batch holds samples of similar length and is padded to a multiple of 8; padding is not
   /// trained.
   Corpus(const std::vector<Sample>& samples, const CorpusOptions& options);
+
+  /// Sequences with a class each, or a value (`regression`). Batches have `classes`, `seen` and, where there
+  /// are pairs, `segments`. Longer ones are cut at `window` and counted.
+  Corpus(const std::vector<LabelledSample>& samples, bool regression, const CorpusOptions& options);
 
   /// Training batch of an optimizer step: each epoch is one pass over all training windows in a new order.
   model::TokenBatch batch(std::int64_t step, std::int64_t rows) const;
@@ -50,17 +61,22 @@ class Corpus {
   std::int64_t tokens() const { return static_cast<std::int64_t>(tokens_.size()); }
 
  private:
+  enum class Kind { windows, samples, classes, values };
   struct Piece {
     std::int64_t first = 0, length = 0;  // of the inputs; the labels are one further
+    std::int64_t second = -1;            // of a pair
+    double target = 0;
   };
+  void pad_labelled(const std::vector<Piece>& pieces, model::TokenBatch& batch) const;
   void split(std::vector<Piece> pieces);
   std::vector<Piece> epoch_order(std::int64_t epoch, std::int64_t rows) const;
   model::TokenBatch gather(const std::vector<Piece>& pieces) const;
   std::vector<model::TokenBatch> in_batches(const std::vector<Piece>& pieces, std::int64_t rows,
                                             std::int64_t limit) const;
   std::vector<std::int32_t> tokens_;
-  std::vector<bool> trained_;  // by token; empty: all
+  std::vector<bool> trained_;  // by token, of samples
   CorpusOptions options_;
+  Kind kind_ = Kind::windows;
   std::vector<Piece> training_, validation_, calibration_;
   std::int64_t cut_ = 0, left_out_ = 0;
 };

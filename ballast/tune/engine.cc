@@ -147,6 +147,19 @@ void Engine::work(Stage stage) {
   }
 }
 
+void Engine::cross(LinkChannel& channel, float* to, const float* from, std::int64_t count) {
+  if (!options_.bf16_wire) {
+    channel.copy(to, from, count * 4);
+    return;
+  }
+  const HostScope host;
+  const auto wide = [count](float* values) { return torch::from_blob(values, {count}, torch::kFloat32); };
+  const at::Tensor sent = wide(const_cast<float*>(from)).to(torch::kBFloat16);
+  const at::Tensor got = torch::empty_like(sent);
+  channel.copy(got.data_ptr(), sent.data_ptr(), count * 2);
+  wide(to).copy_(got);
+}
+
 void Engine::serve(Stage stage, Chunk& chunk) {
   const Transfer& transfer = *chunk.transfer;
   if (stage == kOffload && (!chunk.buffer.defined() || chunk.buffer.numel() < chunk.count)) {
@@ -156,7 +169,7 @@ void Engine::serve(Stage stage, Chunk& chunk) {
   float* values = chunk.buffer.data_ptr<float>();
   switch (stage) {
     case kOffload:
-      device_.d2h().copy(values, transfer.source.data_ptr<float>() + chunk.first, chunk.count * 4);
+      cross(device_.d2h(), values, transfer.source.data_ptr<float>() + chunk.first, chunk.count);
       if (--*chunk.uncrossed == 0) chunk.transfer->source.reset();
       break;
     case kUpdate: {
@@ -168,7 +181,7 @@ void Engine::serve(Stage stage, Chunk& chunk) {
       break;
     }
     case kUpload:
-      device_.h2d().copy(transfer.target.data_ptr<float>() + chunk.first, values, chunk.count * 4);
+      cross(device_.h2d(), transfer.target.data_ptr<float>() + chunk.first, values, chunk.count);
       break;
   }
 }

@@ -46,6 +46,8 @@ struct EngineOptions {
   std::int64_t chunk_bytes = std::int64_t{4} << 20;
   /// Of the delayed schedule: so many first steps run without delay.
   std::int64_t delayed_warmup = 40;
+  /// Values cross the link as bf16, rounded to nearest; both sides compute in f32.
+  bool bf16_wire = false;
   bool record = false;  ///< keep intervals for a trace
 };
 
@@ -98,6 +100,7 @@ class Engine {
   void work(Stage stage);
   bool open(Stage stage, const Chunk& chunk) const;
   void serve(Stage stage, Chunk& chunk);
+  void cross(LinkChannel& channel, float* to, const float* from, std::int64_t count);
   void finish(Stage stage, Chunk chunk);
   void rethrow();
   void account(double start, double end);

@@ -8,19 +8,38 @@
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
 #include "ballast/base/statistics.h"
-#include "ballast/llama/weights.h"
 #include "ballast/model/threads.h"
 #include "ballast/tune/checkpoint.h"
-#include "ballast/tune/instructions.h"
 
 namespace ballast::tune {
 namespace {
 
-model::DecoderConfig random_config(const std::string& name) {
-  if (name == "tiny") {
-    return {.vocabulary = 256, .hidden = 64, .blocks = 4, .heads = 4, .kv_heads = 2, .feed_forward = 176};
+Task task_of(const WorkloadOptions& options) {
+  if (options.task == "auto") return options.data.empty() ? Task::clm : Task::sft;
+  const Task task = task_from_string(options.task);
+  if (task != Task::clm && options.data.empty())
+    throw InvalidInput("--task " + options.task + " needs --data FILE");
+  return task;
+}
+
+model::Pooling pooling_of(const WorkloadOptions& options, const std::string& architecture) {
+  if (options.pooling != "auto") return model::pooling_from_string(options.pooling);
+  if (architecture == "llama" || architecture == "gpt2") return model::Pooling::last;
+  return options.model == "minilm" ? model::Pooling::mean : model::Pooling::first;
+}
+
+std::shared_ptr<Corpus> labelled_corpus(Workload& workload, const CorpusOptions& split) {
+  const WorkloadOptions& options = workload.options;
+  const LabelledData data = read_labelled(options.data, workload.task);
+  workload.classes = data.classes;
+  std::vector<LabelledSample> samples;
+  samples.reserve(data.items.size());
+  for (const LabelledText& item : data.items) {
+    samples.push_back(
+        workload.source.vocabulary->sequence(item.a, item.b, static_cast<std::size_t>(options.window)));
+    samples.back().target = data.target(item);
   }
-  return {.vocabulary = 256, .hidden = 512, .blocks = 8, .heads = 8, .kv_heads = 4, .feed_forward = 1408};
+  return std::make_shared<Corpus>(samples, workload.task == Task::regress, split);
 }
 
 }  // namespace
@@ -28,43 +47,41 @@ model::DecoderConfig random_config(const std::string& name) {
 Workload load_workload(const WorkloadOptions& options) {
   model::use_threads(1);
   install_counting_allocator();
-  Workload workload{.options = options, .gguf = nullptr, .corpus = nullptr, .label = {}, .fresh = {}};
-  const bool instructions = !options.data.empty();
-  const std::string text = instructions ? std::string() : read_text(options.text);
-  std::vector<std::int32_t> tokens;
-  std::vector<Sample> samples;
-  if (options.model == "mini" || options.model == "tiny") {
-    if (instructions) {
-      samples = to_byte_samples(read_instructions(options.data));
-    } else {
-      tokens = byte_tokens(text);
-    }
-    model::DecoderConfig config = random_config(options.model);
-    if (options.keep_blocks > 0) config.blocks = options.keep_blocks;
-    workload.label = fmt::format("random decoder '{}', {} blocks", options.model, config.blocks);
-    workload.fresh = [config, seed = options.seed] {
-      torch::manual_seed(seed);
-      return std::make_shared<model::Decoder>(config);
-    };
-  } else {
-    if (options.model != "smollm2" && !options.model.ends_with(".gguf")) {
-      throw InvalidInput("--model", options.model, "smollm2, mini, tiny, or the path of a .gguf file");
-    }
-    const std::string path = options.model == "smollm2" ? llama::shipped_model() : options.model;
-    workload.gguf = std::make_shared<GgufModel>(path, GgufOptions{.keep_blocks = options.keep_blocks});
-    if (instructions) {
-      samples = to_samples(read_instructions(options.data), workload.gguf->vocabulary());
-    } else {
-      tokens = workload.gguf->tokenize(text);
-    }
-    workload.label = fmt::format("{}, {} blocks", std::filesystem::path(path).stem().string(),
-                                 workload.gguf->config().blocks);
-    workload.fresh = [gguf = workload.gguf] { return gguf->load(); };
-  }
+  Workload workload{.options = options,
+                    .source = open_model(options.model, options.keep_blocks, options.seed),
+                    .task = task_of(options),
+                    .classes = {},
+                    .corpus = nullptr,
+                    .label = {},
+                    .fresh = {}};
+  workload.label = workload.source.label;
   const CorpusOptions split{
       .window = options.window, .calibration = options.calibration, .seed = options.seed};
-  workload.corpus = instructions ? std::make_shared<Corpus>(samples, split)
-                                 : std::make_shared<Corpus>(std::move(tokens), split);
+  const Vocabulary& vocabulary = *workload.source.vocabulary;
+  if (labelled(workload.task)) {
+    workload.corpus = labelled_corpus(workload, split);
+  } else if (workload.task == Task::sft || !options.data.empty()) {
+    workload.corpus =
+        std::make_shared<Corpus>(to_samples(read_instructions(options.data), vocabulary), split);
+  } else {
+    workload.corpus = std::make_shared<Corpus>(vocabulary.text(read_text(options.text)), split);
+  }
+  workload.fresh = [load = workload.source.load, task = workload.task, options,
+                    outputs = static_cast<std::int64_t>(workload.classes.size())] {
+    const auto model = load();
+    const std::string architecture = model->architecture();
+    if (!labelled(task)) {
+      if (architecture == "bert" || architecture == "roberta")
+        throw InvalidInput("--task", to_string(task),
+                           "cls, pair or regress for a model of the " + architecture + " type");
+      return model;
+    }
+    torch::manual_seed(options.seed);
+    model->set_sequence_head({.outputs = outputs,
+                              .pooling = pooling_of(options, architecture),
+                              .regression = task == Task::regress});
+    return model;
+  };
   return workload;
 }
 
@@ -94,8 +111,8 @@ std::string Limits::label() const {
 }
 
 std::vector<std::string> method_names() {
-  return {"native", "native-inbwd", "zero", "zero-dpu",  "zero+layerwise",
-          "lora",   "galore",       "lsp",  "lsp-random"};
+  return {"native", "native-inbwd", "zero", "zero-dpu",   "zero+layerwise", "swap",
+          "lora",   "galore",       "lsp",  "lsp-random", "lsp-svd"};
 }
 
 std::unique_ptr<Method> make_method(const MethodOptions& options) {
@@ -106,7 +123,9 @@ std::unique_ptr<Method> make_method(const MethodOptions& options) {
   EngineOptions engine = options.engine;
   engine.record = options.record;
   if (options.method == "native") return make_native(false);
-  if (options.method == "native-inbwd") return make_native(true);
+  if (options.method == "native-inbwd") return make_native(true, options.state_bits);
+  if (options.state_bits != 32) throw InvalidInput("--state-bits 8 is for --strategy native-inbwd");
+  if (options.method == "swap") return make_swap();
   if (options.method == "zero") return make_zero(schedule("zero"), engine);
   if (options.method == "zero+layerwise") return make_zero(schedule("layerwise"), engine);
   if (options.method == "zero-dpu") return make_zero(schedule("zero-dpu"), engine);
@@ -118,6 +137,7 @@ std::unique_ptr<Method> make_method(const MethodOptions& options) {
   if (options.method == "lora") return make_lora(options.rank);
   LspOptions lsp = options.lsp;
   if (options.method == "lsp-random") lsp.learned = false;
+  if (options.method == "lsp-svd") lsp.svd = true;
   return make_lsp(lsp, schedule("layerwise"), engine);
 }
 
@@ -129,12 +149,16 @@ class Stopwatch {
  public:
   Stopwatch(const Limits& limits, const MethodOptions& options, Trainer& trainer,
             const std::vector<Unit>& units)
-      : limits_(limits), schedule_(trainer.method().schedule()) {
+      : limits_(limits), method_(trainer.method()), schedule_(trainer.method().schedule()) {
     machine_ = {.link = limits.device.link,
                 .host_rate = limits.device.host_rate,
                 .chunk_bytes = options.engine.chunk_bytes,
                 .slots = options.engine.slots,
                 .bucket_bytes = trainer.method().bucket_bytes()};
+    if (options.engine.bf16_wire) {  // payloads are counted in f32
+      machine_.link.d2h *= 2;
+      machine_.link.h2d *= 2;
+    }
     for (const Unit& unit : units) {
       const double bytes = static_cast<double>(trainer.method().payload_bytes(unit));
       if (machine_.link.d2h > 0) d2h_ += bytes / machine_.link.d2h;
@@ -153,6 +177,10 @@ class Stopwatch {
   double step(StepReport& report) {
     choose_transition(report.costs);
     if (limits_.clock == Clock::wall) return report.seconds;
+    if (const auto modelled = method_.modelled_step(report.costs, machine_)) {
+      report.breakdown = modelled->breakdown;
+      return modelled->seconds;
+    }
     if (!schedule_) {
       report.breakdown = {};
       report.breakdown.total = report.breakdown.compute = report.costs.compute();
@@ -184,6 +212,7 @@ class Stopwatch {
   }
 
   const Limits& limits_;
+  const Method& method_;
   std::optional<Schedule> schedule_;
   SimulatedMachine machine_;
   double d2h_ = 0, update_ = 0, h2d_ = 0;
@@ -193,6 +222,8 @@ Json facts_of(const Workload& workload, const MethodOptions& options) {
   Json facts{{"method", options.method},
              {"model", workload.label},
              {"text", workload.options.data.empty() ? workload.options.text : workload.options.data},
+             {"task", to_string(workload.task)},
+             {"classes", workload.classes},
              {"rows", workload.options.rows},
              {"window", workload.options.window},
              {"seed", options.seed},
@@ -220,7 +251,7 @@ RunResult run_method(const Workload& workload, const Limits& limits, const Metho
     device_options.host_rate = 0;
   }
   EmulatedDevice device(device_options);
-  std::shared_ptr<model::Decoder> decoder;
+  std::shared_ptr<model::BlockModel> decoder;
   {
     const DeviceScope scope(device.memory(), "weights");
     decoder = workload.fresh();
@@ -232,6 +263,7 @@ RunResult run_method(const Workload& workload, const Limits& limits, const Metho
                    .checkpointing = workload.options.checkpointing,
                    .adam = options.adam,
                    .clip = options.clip,
+                   .clip_norm = options.clip_norm,
                    .record = options.record,
                    .seed = options.seed});
   Stopwatch stopwatch(limits, options, trainer, units_of(*decoder));

@@ -12,19 +12,22 @@
 #include <vector>
 
 #include "ballast/tune/corpus.h"
-#include "ballast/tune/gguf_model.h"
+#include "ballast/tune/model_source.h"
+#include "ballast/tune/task_data.h"
 #include "ballast/tune/trainer.h"
 
 namespace ballast::tune {
 
 struct WorkloadOptions {
-  /// "smollm2" (the shipped GGUF), a path ending in .gguf, or "mini" / "tiny" (random weights, bytes as
-  /// tokens).
-  std::string model = "smollm2";
+  std::string model = "smollm2";  ///< see open_model() in model_source.h
   std::int64_t keep_blocks = 0;
   std::string text = "/usr/share/common-licenses";  ///< a file or a folder of text files
-  std::string data = {};         ///< a .jsonl file of instructions (instructions.h), in place of the text
-  std::int64_t rows = 4;         ///< sequences of a batch
+  std::string data =
+      {};  ///< instructions (instructions.h) or labelled texts (task_data.h), in place of the text
+  std::string task = "auto";  ///< clm, sft, cls, pair, regress; auto: sft with data, else clm
+  std::string pooling =
+      "auto";             ///< of a task's head: first, mean or last; auto: mean for MiniLM, last for decoders
+  std::int64_t rows = 4;  ///< sequences of a batch
   std::int64_t window = 128;     ///< tokens of a sequence
   std::int64_t calibration = 8;  ///< sequences held aside to fit projectors
   bool checkpointing = false;
@@ -33,12 +36,15 @@ struct WorkloadOptions {
 
 struct Workload {
   WorkloadOptions options;
-  std::shared_ptr<GgufModel> gguf;  ///< null for random models
+  ModelSource source;
+  Task task = Task::clm;
+  std::vector<std::string> classes;  ///< of cls and pair
   std::shared_ptr<Corpus> corpus;
-  std::string label;  ///< "SmolLM2-135M, 8 of 30 blocks"
-  /// A fresh copy of the starting weights.
-  std::function<std::shared_ptr<model::Decoder>()> fresh;
+  std::string label;  ///< "SmolLM2-135M, 8 blocks"
+  /// A fresh copy of the starting weights, with a head for tasks on whole sequences.
+  std::function<std::shared_ptr<model::BlockModel>()> fresh;
 };
+/// Throws InvalidInput for a task that the model or the data does not fit.
 Workload load_workload(const WorkloadOptions& options);
 
 /// How time passes. `wall`: the engine waits for the emulated link and host;
@@ -72,7 +78,8 @@ struct MethodOptions {
   std::string method = "lsp";     ///< see method_names()
   std::string schedule = "auto";  ///< auto: zero for zero, layerwise for lsp and zero+layerwise
   LspOptions lsp = {};
-  int rank = 16;  ///< of lora and galore
+  int rank = 16;        ///< of lora and galore
+  int state_bits = 32;  ///< of native-inbwd: 32 or 8
   GaloreOptions galore = {};
   EngineOptions engine = {};
   double rate = 1e-4;
@@ -83,6 +90,7 @@ struct MethodOptions {
   int micro_batches = 1;
   AdamOptions adam = {};
   Clip clip = Clip::none;
+  double clip_norm = 1.0;
   std::int64_t evaluate_every = 0;  ///< steps; 0: only before and after
   std::int64_t evaluate_windows = 16;
   bool record = false;
@@ -121,7 +129,7 @@ struct RunHooks {
   std::function<void(const StepReport&, double seconds)> after_step = {};
   std::function<void(std::int64_t step, const CalibrationReport&)> after_calibration = {};
   /// Called with the trained model at the end.
-  std::function<void(model::Decoder&)> finished = {};
+  std::function<void(model::BlockModel&)> finished = {};
 };
 
 /// Trains. Ctrl-C ends it after the step under way, with what was learnt so far in the result.

@@ -72,6 +72,13 @@ void fill(const llama::Gguf& file, const std::string& name, at::Tensor target, s
   target.copy_(pair_heads > 0 ? rows_to_halves(given, pair_heads) : given);
 }
 
+model::Decoder& decoder_of(model::BlockModel& model) {
+  auto* decoder = dynamic_cast<model::Decoder*>(&model);
+  if (decoder == nullptr)
+    throw InvalidInput("GGUF of a model", model.architecture(), "llama; other types are written as folders");
+  return *decoder;
+}
+
 }  // namespace
 
 at::Tensor rows_to_halves(const at::Tensor& weight, std::int64_t heads) {
@@ -116,7 +123,8 @@ std::vector<std::int32_t> GgufModel::tokenize(const std::string& text) const {
   return vocabulary_.tokenize(text);
 }
 
-std::vector<std::pair<std::string, at::Tensor>> gguf_tensors(model::Decoder& decoder) {
+std::vector<std::pair<std::string, at::Tensor>> gguf_tensors(model::BlockModel& model) {
+  model::Decoder& decoder = decoder_of(model);
   const model::DecoderConfig& config = decoder.config;
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   const auto add = [&](const std::string& name, const at::Tensor& tensor) {
@@ -140,9 +148,10 @@ std::vector<std::pair<std::string, at::Tensor>> gguf_tensors(model::Decoder& dec
   return tensors;
 }
 
-void export_gguf(model::Decoder& decoder, const std::string& from, const std::string& to,
+void export_gguf(model::BlockModel& model, const std::string& from, const std::string& to,
                  llama::NumberFormat format) {
-  const auto tensors = gguf_tensors(decoder);
+  const model::Decoder& decoder = decoder_of(model);
+  const auto tensors = gguf_tensors(model);
   std::vector<llama::GgufEntry> entries;
   for (const auto& [name, tensor] : tensors) {
     entries.push_back({name, {tensor.sizes().begin(), tensor.sizes().end()}, tensor.data_ptr<float>()});

@@ -53,12 +53,13 @@ at::Tensor rows_to_halves(const at::Tensor& weight, std::int64_t heads);
 at::Tensor rows_to_pairs(const at::Tensor& weight, std::int64_t heads);
 
 /// GGUF names with their tensors in `decoder`, in GGUF's row order: what an export writes.
-std::vector<std::pair<std::string, at::Tensor>> gguf_tensors(model::Decoder& decoder);
+std::vector<std::pair<std::string, at::Tensor>> gguf_tensors(model::BlockModel& model);
 
 /// Writes a tuned decoder as a GGUF with the metadata of `from` (the file that
 /// it was loaded from), which llama.cpp and `ballast serve` load. Throws
 /// Unavailable when it cannot be written; nothing half-written is left.
-void export_gguf(model::Decoder& decoder, const std::string& from, const std::string& to,
+/// InvalidInput for a model that is no LLaMA-type decoder.
+void export_gguf(model::BlockModel& model, const std::string& from, const std::string& to,
                  llama::NumberFormat format);
 
 }  // namespace ballast::tune

@@ -41,11 +41,6 @@ bool convert(const Json& json, Instruction& out) {
   return !out.answer.empty();
 }
 
-void append(Sample& sample, const std::vector<std::int32_t>& tokens, bool trained) {
-  sample.tokens.insert(sample.tokens.end(), tokens.begin(), tokens.end());
-  sample.trained.insert(sample.trained.end(), tokens.size(), trained);
-}
-
 }  // namespace
 
 std::vector<Instruction> read_instructions(const std::string& path) {
@@ -77,34 +72,6 @@ void write_instructions(const std::string& path, const std::vector<Instruction>&
     file.write(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
   file.commit();
-}
-
-std::vector<Sample> to_samples(const std::vector<Instruction>& list, const llama::Model& vocabulary) {
-  std::vector<Sample> samples;
-  for (const Instruction& instruction : list) {
-    Sample sample;
-    if (!instruction.prompt.empty()) {
-      const auto rendered = vocabulary.render_chat({{"user", instruction.prompt}});
-      append(sample,
-             vocabulary.tokenize(rendered.value_or(instruction.prompt + "\n"), true, rendered.has_value()),
-             false);
-    }
-    append(sample, vocabulary.tokenize(instruction.answer, instruction.prompt.empty()), true);
-    if (vocabulary.end_token() >= 0) append(sample, {vocabulary.end_token()}, true);
-    samples.push_back(std::move(sample));
-  }
-  return samples;
-}
-
-std::vector<Sample> to_byte_samples(const std::vector<Instruction>& list) {
-  std::vector<Sample> samples;
-  for (const Instruction& instruction : list) {
-    Sample sample;
-    if (!instruction.prompt.empty()) append(sample, byte_tokens(instruction.prompt + "\n"), false);
-    append(sample, byte_tokens(instruction.answer + "\n"), true);
-    samples.push_back(std::move(sample));
-  }
-  return samples;
 }
 
 }  // namespace ballast::tune

@@ -7,14 +7,11 @@
 //   {"text": "..."}                                                 all of it is trained
 //
 //   std::vector<Instruction> list = read_instructions("jargon.jsonl");
-//   std::vector<Sample> samples = to_samples(list, vocabulary);
+//   std::vector<Sample> samples = to_samples(list, vocabulary);           // vocabulary.h
 #pragma once
 
 #include <string>
 #include <vector>
-
-#include "ballast/llama/model.h"
-#include "ballast/tune/corpus.h"
 
 namespace ballast::tune {
 
@@ -28,11 +25,5 @@ struct Instruction {
 std::vector<Instruction> read_instructions(const std::string& path);
 /// One JSON object a line in the `prompt`/`completion` form; the file appears whole or not at all.
 void write_instructions(const std::string& path, const std::vector<Instruction>& list);
-
-/// Prompts go through the vocabulary's chat template where it has one, and are not trained; the end of
-/// generation is.
-std::vector<Sample> to_samples(const std::vector<Instruction>& list, const llama::Model& vocabulary);
-/// Bytes as tokens, for random models: prompt, newline, answer, newline.
-std::vector<Sample> to_byte_samples(const std::vector<Instruction>& list);
 
 }  // namespace ballast::tune

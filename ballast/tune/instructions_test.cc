@@ -10,6 +10,7 @@
 #include "ballast/llama/test_model.h"
 #include "ballast/model/loss.h"
 #include "ballast/tune/sources.h"
+#include "ballast/tune/vocabulary.h"
 
 namespace ballast::tune {
 namespace {
@@ -63,7 +64,7 @@ TEST(Instructions, NamesTheLineThatIsWrong) {
 TEST(Instructions, PromptsAndPaddingAreNotTrained) {
   std::vector<Instruction> list(12, {"ab", "cde"});
   list.push_back({"x", std::string(60, 'y')});  // cut to the window
-  const std::vector<Sample> samples = to_byte_samples(list);
+  const std::vector<Sample> samples = to_samples(list, *byte_vocabulary());
   const Corpus corpus(samples, {.window = 20, .validation = 0.1, .calibration = 2});
   EXPECT_EQ(corpus.cut(), 1);
   std::int64_t trained = 0;
@@ -86,18 +87,20 @@ TEST(Instructions, PromptsAndPaddingAreNotTrained) {
   EXPECT_GE(trained, 4 * (all - 1));
   EXPECT_GT(corpus.padding_share(4), 0.0);
   // A sample whose answer lies beyond the window has nothing to train.
-  const Corpus short_one(to_byte_samples(std::vector<Instruction>(8, {"a", "b"})),
+  const Corpus short_one(to_samples(std::vector<Instruction>(8, {"a", "b"}), *byte_vocabulary()),
                          {.window = 4, .calibration = 1});
   EXPECT_EQ(short_one.left_out(), 0);
-  EXPECT_THROW(Corpus(to_byte_samples(std::vector<Instruction>(8, {"long prompt", "b"})),
+  EXPECT_THROW(Corpus(to_samples(std::vector<Instruction>(8, {"long prompt", "b"}), *byte_vocabulary()),
                       {.window = 4, .calibration = 1}),
                InvalidInput);
 }
 
 TEST(Instructions, ChatTemplateOfTheModelIsUsed) {
   BALLAST_NEEDS_SHIPPED_MODEL();
-  const llama::Model vocabulary(llama::shipped_model(), {.vocabulary_only = true});
-  const Sample sample = to_samples({{"What is a heap?", "A tree."}}, vocabulary).front();
+  const auto model = std::make_shared<const llama::Model>(llama::shipped_model(),
+                                                          llama::ModelOptions{.vocabulary_only = true});
+  const llama::Model& vocabulary = *model;
+  const Sample sample = to_samples({{"What is a heap?", "A tree."}}, *gguf_vocabulary(model)).front();
   std::vector<std::int32_t> answer;
   for (std::size_t i = 0; i < sample.tokens.size(); ++i) {
     if (sample.trained[i]) answer.push_back(sample.tokens[i]);
@@ -127,13 +130,15 @@ TEST(Sources, ReadsDictionariesAndPackages) {
   ASSERT_EQ(entries.size(), 1u);
   EXPECT_EQ(entries[0].prompt, "What is heap?");
   EXPECT_EQ(entries[0].answer, "A tree that keeps its order.");
-  const auto sections = package_sections(
+  const auto packages = debian_packages(
       "Package: hello\nSection: devel\nDescription: prints a greeting\n hello is the classic example of a "
       "package.\n .\n "
-      "It is small.\n\nPackage: x\nSection: games\nDescription: tiny\n\n");
-  ASSERT_EQ(sections.size(), 1u);
-  EXPECT_EQ(sections[0].answer, "devel");
-  EXPECT_EQ(sections[0].prompt.find("hello"), std::string::npos);
+      "It is small.\nDescription-md5: d943033bedada21853d2ae54a2578a7b\n\nPackage: x\nSection: "
+      "games\nDescription: tiny\n\n");
+  ASSERT_EQ(packages.size(), 1u);
+  EXPECT_EQ(packages[0].section, "devel");
+  EXPECT_EQ(packages[0].synopsis, "prints a greeting");
+  EXPECT_EQ(packages[0].text.find("hello"), std::string::npos);
 }
 
 TEST(Sources, StandardLibraryGivesThousands) {

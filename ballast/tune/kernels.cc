@@ -15,7 +15,18 @@
 namespace ballast::tune::kernels {
 namespace {
 constexpr std::int64_t kPanel = 64;  // floats: what fits in registers as accumulators
+
+// sum += weight · row over one panel; a whole panel's loop has a known length. Inlined into each clone, so it
+// takes that clone's instructions.
+__attribute__((always_inline)) inline void accumulate(float* sum, float weight, const float* row,
+                                                      std::int64_t count) {
+  if (count == kPanel) {
+    for (std::int64_t c = 0; c < kPanel; ++c) sum[c] += weight * row[c];
+  } else {
+    for (std::int64_t c = 0; c < count; ++c) sum[c] += weight * row[c];
+  }
 }
+}  // namespace
 
 BALLAST_CLONES
 void gather_columns(const std::uint32_t* column_start, const std::uint32_t* column_entry, const float* value,
@@ -30,11 +41,7 @@ void gather_columns(const std::uint32_t* column_start, const std::uint32_t* colu
         const std::uint32_t entry = column_entry[at];
         const float weight = value[entry];
         const float* row = in + static_cast<std::int64_t>(entry / per_row) * in_stride + first;
-        if (count == kPanel) {
-          for (std::int64_t c = 0; c < kPanel; ++c) sum[c] += weight * row[c];
-        } else {
-          for (std::int64_t c = 0; c < count; ++c) sum[c] += weight * row[c];
-        }
+        accumulate(sum, weight, row, count);
       }
       std::memcpy(out + j * out_stride + first, sum, static_cast<std::size_t>(count) * sizeof(float));
     }
@@ -52,11 +59,7 @@ void scatter_rows(const std::uint16_t* index, const float* value, std::int64_t r
       for (std::int64_t k = 0; k < r; ++k) {
         const float weight = value[i * r + k];
         const float* row = in + index[i * r + k] * in_stride + first;
-        if (count == kPanel) {
-          for (std::int64_t c = 0; c < kPanel; ++c) sum[c] += weight * row[c];
-        } else {
-          for (std::int64_t c = 0; c < count; ++c) sum[c] += weight * row[c];
-        }
+        accumulate(sum, weight, row, count);
       }
       std::memcpy(out + i * out_stride + first, sum, static_cast<std::size_t>(count) * sizeof(float));
     }
@@ -74,11 +77,7 @@ void apply_rows(const std::uint16_t* index, const float* value, std::int64_t row
       for (std::int64_t k = 0; k < r; ++k) {
         const float weight = value[i * r + k];
         const float* row = in + index[i * r + k] * in_stride + first;
-        if (count == kPanel) {
-          for (std::int64_t c = 0; c < kPanel; ++c) sum[c] += weight * row[c];
-        } else {
-          for (std::int64_t c = 0; c < count; ++c) sum[c] += weight * row[c];
-        }
+        accumulate(sum, weight, row, count);
       }
       float* target = w + i * w_stride + first;
       for (std::int64_t c = 0; c < count; ++c) target[c] = keep * target[c] - step * sum[c];

@@ -19,6 +19,7 @@
 #include "ballast/tune/engine.h"
 #include "ballast/tune/learner.h"
 #include "ballast/tune/projector.h"
+#include "ballast/tune/simulate.h"
 
 namespace ballast::tune {
 
@@ -40,7 +41,9 @@ struct AdamOptions {
   double decay = 0;  ///< decoupled weight decay λ
 };
 
-enum class Clip { none, unit };
+/// What a gradient's norm is held against: nothing; its own unit's; that of all units in the step before;
+/// that of all units in this step, for which every update waits for the end of the backward pass.
+enum class Clip { none, unit, global_prev, global_sync };
 
 /// The same for all methods of a comparison.
 struct MethodContext {
@@ -111,6 +114,10 @@ class Method {
   /// unit sends and gets back.
   virtual std::optional<Schedule> schedule() const { return std::nullopt; }
   virtual std::int64_t payload_bytes(const Unit&) const { return 0; }
+  /// For methods whose use of the link is not the engine's: a step by the modelled clock.
+  virtual std::optional<SimulatedStep> modelled_step(const StepCosts&, const SimulatedMachine&) const {
+    return std::nullopt;
+  }
   /// Gradients waiting for the link that stop the backward pass; 0: no limit.
   virtual std::int64_t bucket_bytes() const { return 0; }
   /// Null when nothing crosses the link.
@@ -129,8 +136,11 @@ struct LspOptions {
   std::int64_t d = 0;     ///< overrides fraction when positive
   int r = 8;
   ProjectorInit init = ProjectorInit::sign;
-  bool learned = true;    ///< false: random projectors, scaled so that they start
-                          ///< below a bias of 1
+  bool learned = true;  ///< false: random projectors, scaled so that they start
+                        ///< below a bias of 1
+  /// Projectors are the leading singular vectors of the calibration gradient, dense: the best there are, at
+  /// the price of d values a row. An ablation; kept as sparse projectors with r = d.
+  bool svd = false;
   bool factored = true;   ///< false: form the dense gradient, then compress it
   bool reproject = true;  ///< carry Adam's moments into a new subspace; false:
                           ///< start them at zero
@@ -140,7 +150,11 @@ struct LspOptions {
   FitOptions fit = {.iterations = 40, .rate = 0.1, .accept = 0, .max_seconds = 0};
 };
 
-std::unique_ptr<Method> make_native(bool in_backward);
+/// Adam on the device, after the backward pass or inside it; `state_bits` 8 (inside only) keeps its moments
+/// in a byte a value (eight_bit.h).
+std::unique_ptr<Method> make_native(bool in_backward, int state_bits = 32);
+/// Moments live on the host and visit the device block by block.
+std::unique_ptr<Method> make_swap();
 std::unique_ptr<Method> make_zero(const Schedule& schedule, const EngineOptions& options);
 std::unique_ptr<Method> make_lsp(const LspOptions& lsp, const Schedule& schedule,
                                  const EngineOptions& options);

@@ -12,7 +12,7 @@
 namespace ballast::tune {
 namespace {
 
-class Galore : public Method {
+class Galore : public MethodBase {
  public:
   explicit Galore(const GaloreOptions& options) : options_(options) {
     if (options_.rank < 1) throw InvalidInput("--rank", std::to_string(options_.rank), "at least 1");
@@ -35,22 +35,14 @@ class Galore : public Method {
       unit.layer->path = std::make_shared<DensePath>(sink);
     }
   }
-  void begin_step(const StepPlan& plan) override {
-    plan_ = plan;
-    healthy_ = true;
+
+ protected:
+  void update_unit(const Unit& unit) override { update(unit, states_[static_cast<std::size_t>(unit.id)]); }
+  std::vector<at::Tensor> gradients(const Unit& unit) override {
+    return {states_[static_cast<std::size_t>(unit.id)].adam.gradient};
   }
-  void before_forward(std::int64_t) override {}
-  void after_backward(std::int64_t block, bool last) override {
-    if (!last) return;
-    for (const Unit& unit : context_.units) {
-      if (unit.block == block) update(unit, states_[static_cast<std::size_t>(unit.id)]);
-    }
-  }
-  void finish_step() override {}
-  void abandon_step() override {
-    for (State& state : states_) state.adam.gradient.reset();
-  }
-  NamedTensors state() override {
+  void drop(const Unit& unit) override { states_[static_cast<std::size_t>(unit.id)].adam.gradient.reset(); }
+  NamedTensors method_state() override {
     NamedTensors list;
     for (const Unit& unit : context_.units) {
       const State& state = states_[static_cast<std::size_t>(unit.id)];
@@ -60,7 +52,6 @@ class Galore : public Method {
     }
     return list;
   }
-  bool healthy() const override { return healthy_; }
 
  private:
   struct State {
@@ -78,9 +69,10 @@ class Galore : public Method {
       state.basis.copy_(right.narrow(0, 0, state.basis.size(1)).t());
     }
     at::Tensor projected = g.matmul(state.basis);
-    const auto adam = adam_step(context_, plan_.step, clip_scale(context_, projected));
-    healthy_ &= kernels::adam_delta(projected.data_ptr<float>(), state.adam.m.data_ptr<float>(),
-                                    state.adam.v.data_ptr<float>(), projected.numel(), adam);
+    const auto adam = adam_step(context_, plan_.step, clip_scale(projected));
+    if (!kernels::adam_delta(projected.data_ptr<float>(), state.adam.m.data_ptr<float>(),
+                             state.adam.v.data_ptr<float>(), projected.numel(), adam))
+      healthy_ = false;
     const at::Tensor delta = projected.matmul(state.basis.t());
     at::Tensor weight = unit.layer->weight;
     if (context_.adam.decay > 0) weight.mul_(1 - plan_.rate * context_.adam.decay);
@@ -89,10 +81,7 @@ class Galore : public Method {
   }
 
   GaloreOptions options_;
-  MethodContext context_;
-  StepPlan plan_;
   std::vector<State> states_;
-  bool healthy_ = true;
 };
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace ballast::tune {
 namespace {
 
-class Lora : public Method {
+class Lora : public MethodBase {
  public:
   explicit Lora(int rank) : rank_(rank) {
     if (rank < 1) throw InvalidInput("--rank", std::to_string(rank), "at least 1");
@@ -36,28 +36,31 @@ class Lora : public Method {
       unit.layer->path = path;
     }
   }
-  void begin_step(const StepPlan& plan) override {
-    plan_ = plan;
-    healthy_ = true;
-  }
-  void before_forward(std::int64_t) override {}
-  void after_backward(std::int64_t block, bool last) override {
-    if (!last) return;
+  void merge() override {
+    const at::NoGradGuard no_grad;
     for (const Unit& unit : context_.units) {
-      if (unit.block != block) continue;
-      State& state = states_[static_cast<std::size_t>(unit.id)];
-      update(state.path->a, state.a);
-      update(state.path->b, state.b);
+      const LoraPath& path = *states_[static_cast<std::size_t>(unit.id)].path;
+      unit.layer->weight.add_(path.b.matmul(path.a), path.scale);
+      unit.layer->path = nullptr;
     }
   }
-  void finish_step() override {}
-  void abandon_step() override {
-    for (State& state : states_) {
-      state.path->a.mutable_grad().reset();
-      state.path->b.mutable_grad().reset();
-    }
+
+ protected:
+  void update_unit(const Unit& unit) override {
+    State& state = states_[static_cast<std::size_t>(unit.id)];
+    update(state.path->a, state.a);
+    update(state.path->b, state.b);
   }
-  NamedTensors state() override {
+  std::vector<at::Tensor> gradients(const Unit& unit) override {
+    const LoraPath& path = *states_[static_cast<std::size_t>(unit.id)].path;
+    return {path.a.grad(), path.b.grad()};
+  }
+  void drop(const Unit& unit) override {
+    const LoraPath& path = *states_[static_cast<std::size_t>(unit.id)].path;
+    path.a.mutable_grad().reset();
+    path.b.mutable_grad().reset();
+  }
+  NamedTensors method_state() override {
     NamedTensors list;
     for (const Unit& unit : context_.units) {
       State& state = states_[static_cast<std::size_t>(unit.id)];
@@ -71,15 +74,6 @@ class Lora : public Method {
     }
     return list;
   }
-  void merge() override {
-    const at::NoGradGuard no_grad;
-    for (const Unit& unit : context_.units) {
-      const LoraPath& path = *states_[static_cast<std::size_t>(unit.id)].path;
-      unit.layer->weight.add_(path.b.matmul(path.a), path.scale);
-      unit.layer->path = nullptr;
-    }
-  }
-  bool healthy() const override { return healthy_; }
 
  private:
   struct State {
@@ -89,19 +83,15 @@ class Lora : public Method {
   void update(at::Tensor& values, AdamState& state) {
     const at::NoGradGuard no_grad;
     at::Tensor gradient = values.grad().contiguous();
-    healthy_ &= kernels::adam_parameters(gradient.data_ptr<float>(), state.m.data_ptr<float>(),
-                                         state.v.data_ptr<float>(), values.data_ptr<float>(), values.numel(),
-                                         adam_step(context_, plan_.step, clip_scale(context_, gradient)),
-                                         static_cast<float>(1 - plan_.rate * context_.adam.decay),
-                                         static_cast<float>(plan_.rate));
+    if (!kernels::adam_parameters(gradient.data_ptr<float>(), state.m.data_ptr<float>(),
+                                  state.v.data_ptr<float>(), values.data_ptr<float>(), values.numel(),
+                                  adam_step(context_, plan_.step, clip_scale(gradient)), keep(), rate()))
+      healthy_ = false;
     values.mutable_grad().reset();
   }
 
   int rank_;
-  MethodContext context_;
-  StepPlan plan_;
   std::vector<State> states_;
-  bool healthy_ = true;
 };
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "ballast/tune/method_parts.h"
 #include "ballast/tune/paths.h"
@@ -12,13 +11,13 @@
 namespace ballast::tune {
 namespace {
 
-class Lsp : public Method {
+class Lsp : public MethodBase {
  public:
   Lsp(const LspOptions& lsp, const Schedule& schedule, const EngineOptions& options)
       : lsp_(lsp), schedule_(schedule), options_(options) {
     if (!lsp_.learned) lsp_.init = ProjectorInit::scaled;
   }
-  std::string name() const override { return lsp_.learned ? "lsp" : "lsp-random"; }
+  std::string name() const override { return lsp_.svd ? "lsp-svd" : lsp_.learned ? "lsp" : "lsp-random"; }
 
   void attach(const MethodContext& context) override {
     context_ = context;
@@ -34,7 +33,9 @@ class Lsp : public Method {
         const DeviceScope scope(context_.device->memory(), "projectors");
         Random random(context_.seed, 0x15b0000u + static_cast<std::uint64_t>(unit.id));
         state.pair =
-            ProjectorPair::random(unit.rows(), unit.cols(), {.d = d, .r = lsp_.r, .init = lsp_.init}, random);
+            lsp_.svd ? ProjectorPair::dense(torch::zeros({unit.rows(), d}), torch::zeros({unit.cols(), d}))
+                     : ProjectorPair::random(unit.rows(), unit.cols(),
+                                             {.d = d, .r = lsp_.r, .init = lsp_.init}, random);
       }
       const HostScope host;
       state.m = torch::zeros({d, d});
@@ -75,43 +76,53 @@ class Lsp : public Method {
   }
 
   void begin_step(const StepPlan& plan) override {
-    plan_ = plan;
-    healthy_ = true;
+    MethodBase::begin_step(plan);
     if (schedule_.forward_waits_for_all) engine_->drain();
     engine_->begin_step(plan.step);
   }
   void before_forward(std::int64_t block) override { apply(block); }
-  void after_backward(std::int64_t block, bool last) override {
-    if (!last) return;
-    for (const Unit& unit : context_.units) {
-      if (unit.block != block) continue;
-      State& state = states_[static_cast<std::size_t>(unit.id)];
-      const auto adam = adam_step(context_, plan_.step, clip_scale(context_, state.s));
-      state.rate = plan_.rate;
-      state.pending = true;
-      engine_->submit({.block = unit.block,
-                       .unit = unit.id,
-                       .source = state.s,
-                       .target = state.s,
-                       .update = [this, adam, &state](std::int64_t first, std::int64_t count, float* values) {
-                         if (!kernels::adam_delta(values, state.m.data_ptr<float>() + first,
-                                                  state.v.data_ptr<float>() + first, count, adam)) {
-                           healthy_ = false;
-                         }
-                       }});
-    }
-  }
-  void finish_step() override { engine_->backward_done(); }
-  void abandon_step() override {
-    for (State& state : states_) {
-      if (!state.pending) state.s.reset();
-    }
-    engine_->backward_done();
-  }
   void settle() override {
     for (std::int64_t block = 0; block < context_.model->block_count(); ++block) apply(block);
   }
-  NamedTensors state() override {
+  void restored() override {
+    for (State& state : states_) {
+      state.pair.p.indices_changed();
+      state.pair.q.indices_changed();
+    }
+  }
+  std::optional<Schedule> schedule() const override { return schedule_; }
+  std::int64_t payload_bytes(const Unit& unit) const override {
+    const std::int64_t d = states_[static_cast<std::size_t>(unit.id)].pair.d();
+    return 4 * d * d;
+  }
+  Engine* engine() override { return engine_.get(); }
+
+ protected:
+  void update_unit(const Unit& unit) override {
+    State& state = states_[static_cast<std::size_t>(unit.id)];
+    const auto adam = adam_step(context_, plan_.step, clip_scale(state.s));
+    state.rate = plan_.rate;
+    state.pending = true;
+    engine_->submit({.block = unit.block,
+                     .unit = unit.id,
+                     .source = state.s,
+                     .target = state.s,
+                     .update = [this, adam, &state](std::int64_t start, std::int64_t count, float* values) {
+                       if (!kernels::adam_delta(values, state.m.data_ptr<float>() + start,
+                                                state.v.data_ptr<float>() + start, count, adam)) {
+                         healthy_ = false;
+                       }
+                     }});
+  }
+  std::vector<at::Tensor> gradients(const Unit& unit) override {
+    return {states_[static_cast<std::size_t>(unit.id)].s};
+  }
+  void drop(const Unit& unit) override {
+    State& state = states_[static_cast<std::size_t>(unit.id)];
+    if (!state.pending) state.s.reset();
+  }
+  void submitted() override { engine_->backward_done(); }
+  NamedTensors method_state() override {
     NamedTensors list;
     for (const Unit& unit : context_.units) {
       State& state = states_[static_cast<std::size_t>(unit.id)];
@@ -126,19 +137,6 @@ class Lsp : public Method {
     }
     return list;
   }
-  void restored() override {
-    for (State& state : states_) {
-      state.pair.p.indices_changed();
-      state.pair.q.indices_changed();
-    }
-  }
-  std::optional<Schedule> schedule() const override { return schedule_; }
-  std::int64_t payload_bytes(const Unit& unit) const override {
-    const std::int64_t d = states_[static_cast<std::size_t>(unit.id)].pair.d();
-    return 4 * d * d;
-  }
-  Engine* engine() override { return engine_.get(); }
-  bool healthy() const override { return healthy_; }
 
  private:
   struct State {
@@ -169,10 +167,19 @@ class Lsp : public Method {
       fresh = ProjectorPair::random(unit.rows(), unit.cols(),
                                     {.d = state.pair.d(), .r = lsp_.r, .init = lsp_.init}, random);
     }
-    bias.fit = fit(fresh, {g}, lsp_.fit);
-    if (bias.fit.why == FitStop::zero_gradient) return bias;
+    if (lsp_.svd) {
+      if (g.norm().item<double>() == 0) return bias;
+      const DeviceScope scope(context_.device->memory(), "projectors");
+      const auto [u, values, vh] = torch::linalg_svd(g, /*full_matrices=*/false);
+      fresh = ProjectorPair::dense(u.narrow(1, 0, state.pair.d()), vh.narrow(0, 0, state.pair.d()).t());
+      bias.fit.bias_after = relative_bias(fresh, g);
+    } else {
+      bias.fit = fit(fresh, {g}, lsp_.fit);
+      if (bias.fit.why == FitStop::zero_gradient) return bias;
+    }
     if (first) {
       bias.after = bias.fit.bias_after;
+      if (lsp_.svd) state.pair = std::move(fresh);
     } else if (bias.fit.bias_after < bias.before) {  // never trade down
       bias.after = bias.fit.bias_after;
       bias.changed = true;
@@ -210,10 +217,7 @@ class Lsp : public Method {
   LspOptions lsp_;
   Schedule schedule_;
   EngineOptions options_;
-  MethodContext context_;
-  StepPlan plan_;
   std::vector<State> states_;
-  std::atomic<bool> healthy_{true};
   std::unique_ptr<Engine> engine_;  // last: its workers use the states
 };
 

@@ -63,50 +63,80 @@ struct ExportFlags {
   std::int64_t keep_blocks = 0;
 };
 
-// A checkpoint's weights into a fresh decoder of the same model.
+// A checkpoint's weights, filled into a model of the same shape.
+void fill_from(const CheckpointInfo& checkpoint, model::BlockModel& model) {
+  if (checkpoint.facts.value("method", "") == "lora")
+    throw InvalidInput(checkpoint.folder, "a lora run",
+                       "runs whose weights are in the checkpoint; use run --gguf or --folder for lora");
+  NamedTensors tensors;
+  for (const auto& parameter : model.named_parameters())
+    tensors.emplace_back("model." + parameter.key(), parameter.value().detach());
+  load_checkpoint(checkpoint, tensors, Json::object());
+}
+
 void run_export(const ExportFlags& flags, const cli::Common& common) {
   const auto format = llama::number_format_from_string(flags.type);
   const CheckpointInfo checkpoint = find_checkpoint(flags.from);
-  const std::string path = flags.model == "smollm2" ? llama::shipped_model() : flags.model;
-  const GgufModel source(path, {.keep_blocks = flags.keep_blocks});
-  const auto decoder = source.load();
-  const std::string method = checkpoint.facts.value("method", "");
-  if (method == "lora")
-    throw InvalidInput(flags.from, "a lora run",
-                       "runs whose weights are in the checkpoint; use run --gguf for lora");
-  NamedTensors tensors;
-  for (const auto& parameter : decoder->named_parameters())
-    tensors.emplace_back("model." + parameter.key(), parameter.value().detach());
-  load_checkpoint(checkpoint, tensors, Json::object());
+  const ModelSource source = open_model(flags.model, flags.keep_blocks, common.seed);
+  const auto model = source.load();
+  const Task task = task_from_string(checkpoint.facts.value("task", "clm"));
+  if (labelled(task)) {
+    const auto classes = checkpoint.facts.value("classes", Json::array()).size();
+    model->set_sequence_head(
+        {.outputs = static_cast<std::int64_t>(classes), .regression = task == Task::regress});
+  }
+  fill_from(checkpoint, *model);
   if (flags.to.ends_with(".safetensors")) {
     std::map<std::string, data::ArrayView> views;
-    const auto named = gguf_tensors(*decoder);
+    const auto named = gguf_tensors(*model);
     for (const auto& [name, tensor] : named) {
       views[name] = {data::DType::f32,
                      {tensor.sizes().begin(), tensor.sizes().end()},
                      {static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()}};
     }
     data::write_safetensors(flags.to, views, {{"format", "pt"}});
+  } else if (flags.to.ends_with(".gguf")) {
+    if (!source.gguf) throw InvalidInput("--to", flags.to, "a folder, for a model that came from no GGUF");
+    export_gguf(*model, source.gguf->path(), flags.to, format);
   } else {
-    export_gguf(*decoder, path, flags.to, format);
+    export_folder(*model, source, flags.to);
   }
   common.write_json({{"written", flags.to}, {"step", checkpoint.step}});
   if (common.for_people()) fmt::print("written: {} (step {})\n", flags.to, checkpoint.step);
 }
 
-void evaluate(WorkloadFlags flags, std::int64_t windows, const cli::Common& common) {
+struct EvalFlags : WorkloadFlags {
+  std::int64_t windows = 32;
+  std::string from;
+};
+
+void evaluate(EvalFlags flags, const cli::Common& common) {
   resolve(flags, common);
   const Workload workload = load_workload(flags.workload);
   EmulatedDevice device({});
-  const auto decoder = workload.fresh();
-  Trainer trainer(*decoder, device, make_native(true), {});
-  const EvalReport report = trainer.evaluate(workload.corpus->validation(flags.workload.rows, windows));
+  const auto model = workload.fresh();
+  if (!flags.from.empty()) fill_from(find_checkpoint(flags.from), *model);
+  Trainer trainer(*model, device, make_native(true), {});
+  const EvalReport report = trainer.evaluate(workload.corpus->validation(flags.workload.rows, flags.windows));
   common.write_json({{"model", workload.label},
                      {"loss", report.loss},
                      {"perplexity", report.perplexity},
                      {"accuracy", report.accuracy},
+                     {"f1", report.metrics.f1},
+                     {"matthews", report.metrics.matthews},
+                     {"pearson", report.metrics.pearson},
                      {"tokens", report.tokens}});
   if (!common.for_people()) return;
+  if (labelled(workload.task)) {
+    Table table(workload.label + " on held-out samples (measured)",
+                {"samples", "loss", "accuracy", "F1", "Matthews", "Pearson"});
+    table.row({std::to_string(report.tokens), fmt::format("{:.4f}", report.loss),
+               fmt::format("{:.3f}", report.accuracy), fmt::format("{:.3f}", report.metrics.f1),
+               fmt::format("{:.3f}", report.metrics.matthews),
+               fmt::format("{:.3f}", report.metrics.pearson)});
+    table.print(stdout);
+    return;
+  }
   Table table(workload.label + " on held-out text (measured)",
               {"tokens", "loss", "perplexity", "next-token accuracy"});
   table.row({std::to_string(report.tokens), fmt::format("{:.4f}", report.loss),
@@ -138,9 +168,10 @@ void add_export(cli::Program& program) {
                             "ballast tune export out --model base.gguf --to tuned.safetensors"});
   const auto flags = std::make_shared<ExportFlags>();
   verb->add_option("checkpoint", flags->from, "the folder that run --out wrote")->required();
-  verb->add_option("--model", flags->model, "the GGUF that the run started from");
+  verb->add_option("--model", flags->model, "the model that the run started from");
   verb->add_option("--keep-layers", flags->keep_blocks, "as in the run");
-  verb->add_option("--to", flags->to, "a .gguf or .safetensors file")->required();
+  verb->add_option("--to", flags->to, "a .gguf or .safetensors file, or a folder in Hugging Face's form")
+      ->required();
   verb->add_option("--type", flags->type, "of a GGUF: f32, bf16, q8_0, q4_0, q4_1");
   verb.run([flags](const cli::Common& common) { run_export(*flags, common); });
 }
@@ -149,10 +180,12 @@ void add_eval(cli::Program& program) {
   auto verb = program.verb(
       "eval", "loss, perplexity and accuracy of a model on held-out text",
       {"ballast tune eval --model tuned.gguf --text notes.txt", "ballast tune eval --keep-layers 8 --json"});
-  const auto flags = std::make_shared<std::pair<WorkloadFlags, std::int64_t>>(WorkloadFlags{}, 32);
-  add_workload_flags(verb, flags->first);
-  verb->add_option("--windows", flags->second, "held-out windows to judge on")->check(CLI::PositiveNumber);
-  verb.run([flags](const cli::Common& common) { evaluate(flags->first, flags->second, common); });
+  const auto flags = std::make_shared<EvalFlags>();
+  add_workload_flags(verb, *flags);
+  verb->add_option("--from", flags->from,
+                   "the folder that run --out wrote: its weights in place of the model's");
+  verb->add_option("--windows", flags->windows, "held-out windows to judge on")->check(CLI::PositiveNumber);
+  verb.run([flags](const cli::Common& common) { evaluate(*flags, common); });
 }
 
 }  // namespace ballast::tune

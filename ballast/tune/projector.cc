@@ -182,6 +182,18 @@ ProjectorPair ProjectorPair::random(std::int64_t m, std::int64_t n, const Projec
   return pair;
 }
 
+ProjectorPair ProjectorPair::dense(const at::Tensor& left, const at::Tensor& right) {
+  const auto make = [](const at::Tensor& values) {
+    const std::int64_t rows = values.size(0), d = values.size(1);
+    std::vector<std::uint16_t> index;
+    index.reserve(static_cast<std::size_t>(rows * d));
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t column = 0; column < d; ++column) index.push_back(static_cast<std::uint16_t>(column));
+    return SparseProjector::from_entries(rows, d, static_cast<int>(d), std::move(index), values.contiguous());
+  };
+  return {make(left), make(right)};
+}
+
 at::Tensor ProjectorPair::compress(const at::Tensor& g) const {
   return q.gather(p.gather(g).t()).t().contiguous();
 }

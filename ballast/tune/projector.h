@@ -87,6 +87,8 @@ struct ProjectorPair {
   SparseProjector q;  ///< of the columns (inputs)
 
   static ProjectorPair random(std::int64_t m, std::int64_t n, const ProjectorSpec& spec, Random& random);
+  /// From dense matrices [m, d] and [n, d]: every position is stored.
+  static ProjectorPair dense(const at::Tensor& left, const at::Tensor& right);
   std::int64_t d() const { return p.d(); }
 
   /// PᵀGQ for a dense G [m, n].

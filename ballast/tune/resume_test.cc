@@ -36,19 +36,21 @@ MethodOptions options_of(const std::string& method) {
   options.lsp.relearn = Relearn::always;
   options.lsp.fit.iterations = 5;
   options.galore.gap = 4;
+  if (method == "native-inbwd") options.state_bits = 8;
+  if (method == "zero") options.clip = Clip::global_prev;
   return options;
 }
 
 std::uint64_t train(const Workload& workload, MethodOptions options) {
   std::uint64_t checksum = 0;
   run_method(workload, raw_limits(), options,
-             {.finished = [&](model::Decoder& decoder) { checksum = model::state_checksum(decoder); }});
+             {.finished = [&](model::BlockModel& decoder) { checksum = model::state_checksum(decoder); }});
   return checksum;
 }
 
 TEST(Resume, GoesOnBitForBit) {
   const Workload workload = tiny_workload();
-  for (const char* method : {"native", "zero", "lora", "galore", "lsp"}) {
+  for (const char* method : {"native", "native-inbwd", "zero", "swap", "lora", "galore", "lsp", "lsp-svd"}) {
     const TemporaryFolder folder;
     const std::uint64_t whole = train(workload, options_of(method));
     MethodOptions half = options_of(method);
@@ -95,9 +97,9 @@ TEST(Export, LlamaCppReadsTheTunedModel) {
   const model::TokenBatch held = workload.corpus->validation(1, 1).front();
   const std::string file = folder.file("tuned.gguf");
   double ours = 0;
-  run_method(workload, raw_limits(), options, {.finished = [&](model::Decoder& decoder) {
+  run_method(workload, raw_limits(), options, {.finished = [&](model::BlockModel& decoder) {
                ours = forward_only(decoder, held).mean();
-               export_gguf(decoder, workload.gguf->path(), file, llama::NumberFormat::f32);
+               export_gguf(decoder, workload.source.gguf->path(), file, llama::NumberFormat::f32);
              }});
 
   const llama::Model theirs(file);

@@ -14,21 +14,32 @@ namespace {
 
 struct RunFlags : WorkloadFlags {
   MethodOptions method;
-  std::string clip = "none", relearn = "drift", gguf;
+  std::string clip = "none", relearn = "drift", wire = "f32", device = "emu", gguf, folder;
   RunFlags() { method.steps = 50; }
 };
 
 void run(RunFlags flags, const cli::Common& common) {
   resolve(flags, common);
-  cli::require_one_of("--clip-mode", flags.clip, {"none", "unit"});
-  flags.method.clip = flags.clip == "unit" ? Clip::unit : Clip::none;
+  cli::require_one_of("--device", flags.device, {"emu", "cuda"});
+  if (flags.device == "cuda") {
+    throw Unavailable(torch::cuda::is_available()
+                          ? "--device cuda: this build drives the emulated device only"
+                          : "--device cuda: libtorch was built without CUDA, or no device is there");
+  }
+  cli::require_one_of("--clip-mode", flags.clip, {"none", "unit", "global-prev", "global-sync"});
+  flags.method.clip = flags.clip == "unit"          ? Clip::unit
+                      : flags.clip == "global-prev" ? Clip::global_prev
+                      : flags.clip == "global-sync" ? Clip::global_sync
+                                                    : Clip::none;
+  cli::require_one_of("--wire-dtype", flags.wire, {"f32", "bf16"});
+  flags.method.engine.bf16_wire = flags.wire == "bf16";
   flags.method.lsp.relearn = relearn_from_string(flags.relearn);
   if (flags.method.resume && flags.method.checkpoint.empty()) throw InvalidInput("--resume needs --out DIR");
   flags.method.seed = common.seed;
   flags.method.record = !common.trace_file.empty();
   cli::catch_interrupts();
   const Workload workload = load_workload(flags.workload);
-  if (!flags.gguf.empty() && !workload.gguf) {
+  if (!flags.gguf.empty() && !workload.source.gguf) {
     throw InvalidInput("--gguf", flags.gguf, "only for a model that came from a GGUF file");
   }
   const Limits limits = match_limits(workload, flags.limits);
@@ -37,6 +48,12 @@ void run(RunFlags flags, const cli::Common& common) {
                format_count(static_cast<double>(limits.parameters)), workload.corpus->training_windows(),
                flags.workload.window,
                flags.workload.data.empty() ? flags.workload.text : flags.workload.data);
+    if (!workload.classes.empty())
+      fmt::print("{} classes: {}\n", workload.classes.size(), fmt::join(workload.classes, ", "));
+    if (workload.corpus->cut() + workload.corpus->left_out() > 0)
+      fmt::print("{} samples cut at {} tokens, {} without a trained token left out; padding {:.0f} %\n",
+                 workload.corpus->cut(), flags.workload.window, workload.corpus->left_out(),
+                 100 * workload.corpus->padding_share(flags.workload.rows));
     fmt::print("compute bound (measured, forward and backward on one core): {} a batch\n",
                format_seconds(limits.compute_seconds()));
     fmt::print("{}\n", limits.label());
@@ -68,9 +85,13 @@ void run(RunFlags flags, const cli::Common& common) {
                 step, before, after, changed, report.biases.size(), format_seconds(report.seconds));
           },
       .finished =
-          [&](model::Decoder& decoder) {
+          [&](model::BlockModel& model) {
+            if (!flags.folder.empty()) {
+              export_folder(model, workload.source, flags.folder);
+              if (common.for_people()) fmt::print("written: {}\n", flags.folder);
+            }
             if (flags.gguf.empty()) return;
-            export_gguf(decoder, workload.gguf->path(), flags.gguf, llama::NumberFormat::f32);
+            export_gguf(model, workload.source.gguf->path(), flags.gguf, llama::NumberFormat::f32);
             if (common.for_people()) fmt::print("written: {}\n", flags.gguf);
           }};
   const RunResult result = run_method(workload, limits, flags.method, hooks);
@@ -101,7 +122,14 @@ void add_run(cli::Program& program) {
   const auto flags = std::make_shared<RunFlags>();
   add_workload_flags(verb, *flags);
   verb->add_option("--strategy", flags->method.method,
-                   "native, native-inbwd, zero, zero-dpu, zero+layerwise, lora, galore, lsp, lsp-random");
+                   "native, native-inbwd, zero, zero-dpu, zero+layerwise, swap, lora, galore, lsp, "
+                   "lsp-random, lsp-svd");
+  verb->add_option("--device", flags->device, "emu (emulated on this machine's cores) or cuda");
+  verb->add_option("--state-bits", flags->method.state_bits, "of native-inbwd's moments: 32 or 8");
+  verb->add_option("--wire-dtype", flags->wire, "what crosses the link: f32 or bf16");
+  verb->add_option("--clip-norm", flags->method.clip_norm, "the norm that --clip-mode keeps to")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--folder", flags->folder, "write the tuned model there as a Hugging Face folder");
   verb->add_option("--schedule", flags->method.schedule, "auto, or the order of service at link and host");
   verb->add_option("--steps", flags->method.steps, "optimizer steps (0: until --seconds)");
   verb->add_option("--seconds", flags->method.seconds,
@@ -112,7 +140,8 @@ void add_run(cli::Program& program) {
   verb->add_option("--weight-decay", flags->method.adam.decay, "decoupled weight decay");
   verb->add_option("--grad-accum", flags->method.micro_batches, "micro-batches of a step")
       ->check(CLI::PositiveNumber);
-  verb->add_option("--clip-mode", flags->clip, "none or unit");
+  verb->add_option("--clip-mode", flags->clip,
+                   "none, unit, global-prev, or global-sync (a barrier after the backward pass)");
   verb->add_option("--d-fraction", flags->method.lsp.fraction, "subspace size as a share of min(m, n)")
       ->check(CLI::Range(0.001, 1.0));
   verb->add_option("--d", flags->method.lsp.d, "subspace size, in place of the share");

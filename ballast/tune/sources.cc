@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <filesystem>
-#include <map>
 #include <sstream>
 
 #include "ballast/base/cli.h"
@@ -50,17 +48,6 @@ bool dictd_number(const std::string& digits, std::size_t& number) {
   return !digits.empty();
 }
 
-std::string run_command(const char* command) {
-  std::FILE* pipe = ::popen(command, "r");
-  if (pipe == nullptr) throw Unavailable(fmt::format("{}: could not be started", command));
-  std::string output;
-  std::array<char, 1 << 16> buffer;
-  for (std::size_t count; (count = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
-    output.append(buffer.data(), count);
-  if (::pclose(pipe) != 0) throw Unavailable(fmt::format("{}: failed; it needs Debian's apt", command));
-  return output;
-}
-
 std::string read_all(const std::string& path) {
   data::InputStream stream = data::InputStream::open(path);
   std::string text;
@@ -102,8 +89,15 @@ std::vector<Source> known_sources() {
       {"jargon", "the Jargon File: \"What is X?\" to its definition", "public domain"},
       {"foldoc", "the Free On-line Dictionary of Computing: \"What is X?\" to its definition",
        "GFDL-1.3 or later"},
-      {"deb-section", "descriptions of Debian packages to their section",
-       "the packages' own; descriptions are facts of the archive"}};
+      {"glossary", "jargon and foldoc together", "as of both"},
+      {"deb-section", "descriptions of Debian packages and their section, 20 classes",
+       "the packages' own; descriptions are facts of the archive", Task::cls},
+      {"deb-pair", "synopsis and description of one package, or of two of one section", "as deb-section",
+       Task::pair},
+      {"wordnet-isa", "a noun with its gloss, and whether another is what it is a kind of", "WordNet 3.0",
+       Task::pair},
+      {"fortune", "sayings and the file they stand in", "as fortunes-mod's", Task::cls},
+      {"toy-sorted", "generated: whether a line of letters is sorted", "generated", Task::cls}};
 }
 
 std::vector<Instruction> python_functions(const std::string& source) {
@@ -161,47 +155,19 @@ std::vector<Instruction> dictd_entries(const std::string& index, const std::stri
   return list;
 }
 
-std::vector<Instruction> package_sections(const std::string& paragraphs) {
-  std::vector<Instruction> list;
-  std::map<std::string, std::string> fields;
-  std::string last;
-  const auto flush = [&] {
-    const std::string name = fields["Package"];
-    std::string description = fields["Description"], section = fields["Section"];
-    section = section.substr(section.find('/') == std::string::npos ? 0 : section.find('/') + 1);
-    for (std::size_t at; !name.empty() && (at = description.find(name)) != std::string::npos;) {
-      description.replace(at, name.size(), "it");
-      if (name.find("it") != std::string::npos) break;
-    }
-    if (!name.empty() && !section.empty() && description.size() > 40) {
-      list.push_back({"Which section of the archive does this package belong to?\n" + description, section});
-    }
-    fields.clear();
-  };
-  for (const std::string& line : lines_of(paragraphs)) {
-    if (line.empty()) {
-      flush();
-    } else if (line[0] == ' ') {
-      fields[last] += "\n" + (line == " ." ? std::string() : line.substr(1));
-    } else if (const auto colon = line.find(": "); colon != std::string::npos) {
-      last = line.substr(0, colon);
-      if (last.starts_with("Description")) last = "Description";
-      fields[last] = line.substr(colon + 2);
-    }
-  }
-  flush();
-  return list;
-}
-
 std::vector<Instruction> build_source(const std::string& name, std::int64_t limit) {
   std::vector<std::string> names;
-  for (const Source& source : known_sources()) names.push_back(source.name);
+  for (const Source& source : known_sources()) {
+    if (source.task == Task::sft) names.push_back(source.name);
+  }
   cli::require_one_of("--make", name, names);
-  std::vector<Instruction> list = name == "pydoc"    ? standard_library()
-                                  : name == "jargon" ? dictionary("jargon", "jargon")
-                                  : name == "foldoc"
-                                      ? dictionary("foldoc", "foldoc")
-                                      : package_sections(run_command("apt-cache dumpavail 2>/dev/null"));
+  std::vector<Instruction> list;
+  if (name == "pydoc") list = standard_library();
+  if (name == "jargon" || name == "glossary") list = dictionary("jargon", "jargon");
+  if (name == "foldoc" || name == "glossary") {
+    const auto more = dictionary("foldoc", "foldoc");
+    list.insert(list.end(), more.begin(), more.end());
+  }
   if (list.empty()) throw Unavailable(fmt::format("the source '{}' gave no samples on this machine", name));
   if (limit > 0 && static_cast<std::int64_t>(list.size()) > limit)
     list.resize(static_cast<std::size_t>(limit));

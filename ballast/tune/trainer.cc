@@ -38,9 +38,9 @@ Trainer::Trainer(model::BlockModel& model, EmulatedDevice& device, std::unique_p
   std::set<const void*> matrices;
   for (const Unit& unit : context_.units) matrices.insert(unit.layer->weight.unsafeGetTensorImpl());
   const DeviceScope scope(device_.memory(), "norms and their state");
-  const auto add = [&](std::int64_t block, const std::vector<at::Tensor>& parameters) {
+  const auto add = [&](std::int64_t block, const std::vector<at::Tensor>& parameters, bool head = false) {
     for (at::Tensor parameter : parameters) {
-      if (parameter.dim() != 1 || matrices.contains(parameter.unsafeGetTensorImpl())) continue;
+      if ((parameter.dim() != 1 && !head) || matrices.contains(parameter.unsafeGetTensorImpl())) continue;
       if (!matrices.insert(parameter.unsafeGetTensorImpl()).second) continue;
       parameter.requires_grad_(true);
       others_.push_back({block, parameter, at::zeros_like(parameter), at::zeros_like(parameter)});
@@ -48,6 +48,8 @@ Trainer::Trainer(model::BlockModel& model, EmulatedDevice& device, std::unique_p
   };
   for (std::int64_t block = 0; block < model_.block_count(); ++block)
     add(block, model_.block_module(block).parameters());
+  // A task's head learns with every method, adapters included.
+  if (model_.sequence_head) add(model_.block_count(), model_.sequence_head->parameters(), true);
   add(model_.block_count(), model_.parameters());
 }
 
@@ -60,11 +62,13 @@ void Trainer::update_others(std::int64_t block, double rate) {
   for (Other& other : others_) {
     if (other.block != block || !other.parameter.grad().defined()) continue;
     at::Tensor gradient = other.parameter.grad().contiguous();
+    const double norm = options_.clip == Clip::none ? 0 : gradient.norm().item<double>();
     // Norms and biases are not decayed.
-    kernels::adam_parameters(gradient.data_ptr<float>(), other.m.data_ptr<float>(), other.v.data_ptr<float>(),
-                             other.parameter.data_ptr<float>(), gradient.numel(),
-                             adam_step(context_, step_, clip_scale(context_, gradient)), 1.0f,
-                             static_cast<float>(rate));
+    kernels::adam_parameters(
+        gradient.data_ptr<float>(), other.m.data_ptr<float>(), other.v.data_ptr<float>(),
+        other.parameter.data_ptr<float>(), gradient.numel(),
+        adam_step(context_, step_, norm > options_.clip_norm ? options_.clip_norm / norm : 1), 1.0f,
+        static_cast<float>(rate));
     other.parameter.mutable_grad().reset();
   }
 }
@@ -152,8 +156,7 @@ StepReport Trainer::step(const std::vector<model::TokenBatch>& micro_batches) {
   const DeviceScope scope(device_.memory(), "activations");
   const StepPlan plan{step_, scheduled_rate(options_, step_), static_cast<int>(micro_batches.size())};
   std::int64_t trained = 0;
-  for (const model::TokenBatch& batch : micro_batches)
-    trained += batch.labels.ne(model::kIgnored).sum().item<std::int64_t>();
+  for (const model::TokenBatch& batch : micro_batches) trained += trained_positions(batch);
   if (trained == 0) throw InvalidInput("this step's samples hold no trained token");
 
   method_->begin_step(plan);
@@ -265,6 +268,19 @@ EvalReport Trainer::evaluate(const std::vector<model::TokenBatch>& batches) {
     sum += pass.loss_sum;
     report.tokens += pass.count;
     correct += pass.correct;
+    if (!pass.predictions.defined()) continue;
+    const at::Tensor guess = pass.predictions.to(torch::kFloat64), truth = batch.classes.to(torch::kFloat64);
+    report.predictions.insert(report.predictions.end(), guess.data_ptr<double>(),
+                              guess.data_ptr<double>() + guess.numel());
+    report.truths.insert(report.truths.end(), truth.data_ptr<double>(),
+                         truth.data_ptr<double>() + truth.numel());
+  }
+  if (model_.sequence_head) {
+    if (model_.sequence_head->options.regression) {
+      report.metrics.pearson = pearson(report.predictions, report.truths);
+    } else {
+      report.metrics = class_metrics(report.predictions, report.truths);
+    }
   }
   const auto count = static_cast<double>(std::max<std::int64_t>(1, report.tokens));
   report.loss = sum / count;

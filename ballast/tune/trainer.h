@@ -15,6 +15,7 @@
 #include "ballast/tune/blocks.h"
 #include "ballast/tune/device.h"
 #include "ballast/tune/method.h"
+#include "ballast/tune/metrics.h"
 #include "ballast/tune/simulate.h"
 #include "ballast/tune/timeline.h"
 
@@ -51,10 +52,13 @@ struct CalibrationReport {
 };
 
 struct EvalReport {
-  double loss = 0;        ///< nats a token
-  double perplexity = 0;  ///< e^loss
-  double accuracy = 0;    ///< next-token
-  std::int64_t tokens = 0;
+  double loss = 0;          ///< nats a token
+  double perplexity = 0;    ///< e^loss
+  double accuracy = 0;      ///< next-token, or of classes
+  std::int64_t tokens = 0;  ///< trained tokens, or sequences
+  /// Of a task on whole sequences: what was predicted and what is true, and the figures of merit.
+  std::vector<double> predictions = {}, truths = {};
+  Metrics metrics = {};
 };
 
 /// η of a step (from 0): linear rise over `warmup` steps, then cosine to zero at `steps`, or constant.

@@ -12,6 +12,7 @@
 #include "ballast/model/state.h"
 #include "ballast/model/threads.h"
 #include "ballast/tune/corpus.h"
+#include "ballast/tune/eight_bit.h"
 #include "ballast/tune/kernels.h"
 #include "ballast/tune/paths.h"
 
@@ -268,6 +269,85 @@ TEST(Training, CheckpointingChangesNothingButMemory) {
   const Outcome again = run(make_native(false), 4, {}, 1, {.rate = 1e-3, .checkpointing = true});
   EXPECT_EQ(plain.checksum, again.checksum);
   EXPECT_LT(again.peak, plain.peak);
+}
+
+// Swapping changes where the moments lie, not what is computed; each crosses once each way in a step.
+TEST(Training, SwapEqualsNativeAndCountsItsBytes) {
+  const Outcome native = run(make_native(true), 6);
+  const Outcome swap = run(make_swap(), 6, {.link = {.d2h = 400e6, .h2d = 300e6}});
+  EXPECT_EQ(swap.checksum, native.checksum);
+  EXPECT_LT(swap.peak, native.peak);
+  std::int64_t parameters = 0;
+  for (const Unit& unit : units_of(*tiny_model())) parameters += unit.size();
+  EXPECT_EQ(swap.h2d, 6 * 8 * parameters);
+  EXPECT_EQ(swap.d2h, 6 * 8 * parameters);
+}
+
+TEST(EightBit, CodesAreCloseAndKeepSignAndZero) {
+  EXPECT_EQ(decode_signed(encode_signed(0)), 0.0f);
+  EXPECT_EQ(decode_positive(encode_positive(0)), 0.0f);
+  EXPECT_EQ(decode_signed(encode_signed(-1)), -1.0f);
+  EXPECT_EQ(decode_positive(encode_positive(1)), 1.0f);
+  EXPECT_GT(decode_positive(encode_positive(1e-30f)), 0.0f);  // a root divides by it
+  for (float x = 1e-4f; x <= 1; x *= 1.01f) {
+    EXPECT_NEAR(decode_signed(encode_signed(-x)), -x, x / 16);
+    EXPECT_NEAR(decode_positive(encode_positive(x)), x, x / 16);
+  }
+}
+
+TEST(EightBit, FollowsAdamInAQuarterOfTheState) {
+  const Outcome wide = run(make_native(true), 15), narrow = run(make_native(true, 8), 15);
+  for (std::size_t i = 0; i < 15; ++i) EXPECT_NEAR(narrow.losses[i], wide.losses[i], 0.05) << i;
+  EXPECT_LT(narrow.peak, wide.peak);
+  EXPECT_THROW(make_native(true, 4), InvalidInput);
+  EXPECT_THROW(make_native(false, 8), InvalidInput);
+}
+
+// A limit that is never reached changes nothing; a global norm is the same wherever the updates run.
+TEST(Clipping, GlobalNormsAreThoseOfAllUnits) {
+  const auto schedule = schedule_from_string("layerwise");
+  const auto train = [](Clip clip, double norm) {
+    return TrainOptions{.rate = 1e-3, .clip = clip, .clip_norm = norm};
+  };
+  const Outcome plain = run(make_native(true), 5);
+  for (const Clip clip : {Clip::unit, Clip::global_prev, Clip::global_sync})
+    EXPECT_EQ(run(make_native(true), 5, {}, 1, train(clip, 1e9)).checksum, plain.checksum);
+  // Adam's epsilon makes a tiny gradient visible: clipping to 1e-6 must change the weights.
+  const Outcome sync = run(make_native(true), 5, {}, 1, train(Clip::global_sync, 1e-6));
+  EXPECT_NE(sync.checksum, plain.checksum);
+  EXPECT_EQ(run(make_native(false), 5, {}, 1, train(Clip::global_sync, 1e-6)).checksum, sync.checksum);
+  EXPECT_EQ(run(make_zero(schedule, {}), 5, {}, 1, train(Clip::global_sync, 1e-6)).checksum, sync.checksum);
+  EXPECT_NE(run(make_native(true), 5, {}, 1, train(Clip::global_prev, 1e-6)).checksum, plain.checksum);
+}
+
+TEST(Engine, Bf16OnTheWireHalvesTheBytes) {
+  const auto schedule = schedule_from_string("layerwise");
+  const Outcome wide = run(make_lsp(lsp_options(), schedule, {}), 6);
+  const Outcome narrow = run(make_lsp(lsp_options(), schedule, {.bf16_wire = true}), 6);
+  EXPECT_EQ(2 * narrow.d2h, wide.d2h);
+  EXPECT_EQ(2 * narrow.h2d, wide.h2d);
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_NEAR(narrow.losses[i], wide.losses[i], 0.02) << i;
+}
+
+// The singular vectors are the best pair of their size for the gradient that they come from.
+TEST(Training, SingularVectorsAreTheBestProjectors) {
+  const auto bias = [](bool svd) {
+    auto model = tiny_model();
+    EmulatedDevice device({});
+    LspOptions options = lsp_options();
+    options.svd = svd;
+    options.fit.iterations = 40;
+    Trainer trainer(*model, device, make_lsp(options, schedule_from_string("layerwise"), {}), {.rate = 1e-3});
+    const Corpus corpus = tiny_corpus();
+    std::vector<double> biases;
+    for (const UnitBias& unit : trainer.calibrate(corpus.calibration(2)).biases) biases.push_back(unit.after);
+    const double before = trainer.step({corpus.batch(0, 4)}).loss;
+    for (int i = 1; i < 10; ++i) trainer.step({corpus.batch(i, 4)});
+    EXPECT_LT(trainer.step({corpus.batch(0, 4)}).loss, before);
+    return biases;
+  };
+  const auto best = bias(true), learned = bias(false);
+  for (std::size_t i = 0; i < best.size(); ++i) EXPECT_LT(best[i], learned[i]) << i;
 }
 
 // Oracle 12 in small: a budget between what lsp and native need lets one train and refuses the other.

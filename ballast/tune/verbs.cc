@@ -7,11 +7,16 @@
 namespace ballast::tune {
 
 void add_workload_flags(cli::Verb& verb, WorkloadFlags& flags) {
-  verb->add_option("--model", flags.workload.model, "smollm2, mini, tiny, or the path of a .gguf file");
+  verb->add_option(
+      "--model", flags.workload.model,
+      "smollm2, minilm, tiny, mini, gpt2-mini, bert-mini, a .gguf file, or a Hugging Face folder");
   verb->add_option("--keep-layers", flags.workload.keep_blocks, "only the first so many blocks (0: all)");
   verb->add_option("--text", flags.workload.text, "a text file, or a folder of them");
   verb->add_option("--data", flags.workload.data,
-                   "instructions as .jsonl (Alpaca, prompt/completion, chat), in place of --text");
+                   "instructions (.jsonl: Alpaca, prompt/completion, chat) or labelled texts (.tsv, .jsonl)");
+  verb->add_option("--task", flags.workload.task,
+                   "auto, clm, sft, cls (a text's class), pair (two texts' class), regress (a number)");
+  verb->add_option("--pooling", flags.workload.pooling, "of a task's head: auto, first, mean, last");
   verb->add_option("--batch", flags.workload.rows, "sequences of a batch")->check(CLI::PositiveNumber);
   verb->add_option("--seq", flags.workload.window, "tokens of a sequence")->check(CLI::PositiveNumber);
   verb->add_option("--calibration", flags.workload.calibration, "sequences held aside to fit projectors")
@@ -66,6 +71,11 @@ Json to_json(const RunResult& result) {
             {"update", result.breakdown.update},
             {"other", result.breakdown.other}}},
           {"validation_loss", {{"before", result.before.loss}, {"after", result.after.loss}}},
+          {"accuracy", {{"before", result.before.accuracy}, {"after", result.after.accuracy}}},
+          {"metrics",
+           {{"f1", result.after.metrics.f1},
+            {"matthews", result.after.metrics.matthews},
+            {"pearson", result.after.metrics.pearson}}},
           {"training", points(result.training)},
           {"validation", points(result.validation)},
           {"interrupted", result.interrupted}};
@@ -90,14 +100,15 @@ Chart loss_chart(const std::vector<RunResult>& results, const std::string& title
 }
 
 Table run_table(const std::vector<RunResult>& results, const std::string& title, const Limits& limits) {
-  Table table(title, {"method", "steps", "s/step", "x compute", "loss", "link bytes/step", "device peak",
-                      "wait link", "wait update"});
+  Table table(title, {"method", "steps", "s/step", "x compute", "loss", "accuracy", "link bytes/step",
+                      "device peak", "wait link", "wait update"});
   for (const RunResult& r : results) {
     const double share = r.breakdown.total > 0 ? 100 / r.breakdown.total : 0;
     const auto steps = static_cast<std::uint64_t>(std::max<std::int64_t>(1, r.steps));
     table.row({r.method, std::to_string(r.steps), fmt::format("{:.3f}", r.step_seconds),
                fmt::format("{:.2f}", r.step_seconds / limits.compute_seconds()),
                fmt::format("{:.3f} -> {:.3f}", r.before.loss, r.after.loss),
+               fmt::format("{:.3f} -> {:.3f}", r.before.accuracy, r.after.accuracy),
                to_string(Bytes{static_cast<std::uint64_t>(r.d2h_bytes + r.h2d_bytes) / steps}),
                to_string(Bytes{static_cast<std::uint64_t>(r.peak_bytes)}),
                fmt::format("{:.0f} %", share * (r.breakdown.link + r.breakdown.other)),
