@@ -124,8 +124,13 @@ TEST(Served, ATunedModelAnswers) {
       "--fit-iterations 2 --text /usr/share/common-licenses --gguf " +
       model);
   ASSERT_EQ(tuned.code, 0) << tuned.output;
-  const pid_t server = start(
-      {kPrograms + "ballast-serve", "start", "--model", model, "--port", "0", "--port-file", port_file});
+  // Made-up speeds: measuring them would take longer than the test.
+  const std::string perf = folder.file("perf.json");
+  write_file(perf, R"({"schema": "ballast.perf/1", "name": "test", "origin": "measured", "kv_tokens": 4096,
+                      "lines": [{"fixed_ms": 2, "ms_per_token": 0.5}, {"fixed_ms": 2, "ms_per_token": 0.5}]})");
+  const pid_t server =
+      start({kPrograms + "ballast-serve", "start", "--model", model, "--perf", perf, "--threads", "1",
+             "--slots", "2", "--slot-tokens", "256", "--port", "0", "--port-file", port_file});
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(180);
   while (!std::filesystem::exists(port_file) && std::chrono::steady_clock::now() < limit &&
          ::waitpid(server, nullptr, WNOHANG) == 0)
