@@ -6,6 +6,7 @@
 
 #include "ballast/base/bench.h"
 #include "ballast/base/statistics.h"
+#include "ballast/dynamic/bench_models.h"
 #include "ballast/dynamic/fsm.h"
 #include "ballast/dynamic/tree_lstm.h"
 #include "ballast/dynamic/verbs.h"
@@ -124,6 +125,7 @@ void add_bench(cli::Program& program) {
     Bench bench("dynamic", "policies", common);
     batch_counts(bench, common.seed, *quick ? 300 : 1000);
     tree_lstm(bench, common.seed, *quick);
+    bench_models(bench, common.seed, *quick);
     bench.finish();
   });
 }

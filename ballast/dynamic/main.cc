@@ -6,6 +6,10 @@ int main(int argc, char** argv) {
   ballast::dynamic::add_gen(program);
   ballast::dynamic::add_train_policy(program);
   ballast::dynamic::add_check(program);
+  ballast::dynamic::add_run(program);
+  ballast::dynamic::add_inspect(program);
+  ballast::dynamic::add_plan(program);
+  ballast::dynamic::add_train(program);
   ballast::dynamic::add_bench(program);
   ballast::dynamic::add_tour(program);
   return program.main(argc, argv);

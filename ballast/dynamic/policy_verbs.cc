@@ -1,12 +1,16 @@
 // gen, schedule and train-policy: graph traces and batching policies, without kernels.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 
 #include "ballast/base/bench.h"
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/dynamic/fsm.h"
+#include "ballast/dynamic/instances.h"
+#include "ballast/dynamic/models.h"
+#include "ballast/dynamic/runtime/session.h"
 #include "ballast/dynamic/verbs.h"
 #include "ballast/dynamic/workloads.h"
 
@@ -23,7 +27,13 @@ struct Options {
 /// A trace file, or a generated mini-batch of a workload.
 Graph graph_from(const Options& options, std::uint64_t seed, std::uint64_t first) {
   if (options.input.ends_with(".json")) return Graph::from_json(read_json(options.input), options.input);
-  return make_workload(options.input, options.instances, seed, first);
+  const std::vector<std::string> known = workload_names();
+  if (std::find(known.begin(), known.end(), options.input) != known.end())
+    return make_workload(options.input, options.instances, seed, first);
+  // A model: the graph that its control programs make of generated instances.
+  const Executable exe = compile(load_model(options.input));
+  Session session(exe, initial_parameters(*exe.module, seed));
+  return session.graph_of(draw_instances(*exe.module, options.instances, seed, first));
 }
 
 void run_schedule(const Options& options, const cli::Common& common) {
@@ -72,8 +82,7 @@ void train(const Options& options, const cli::Common& common) {
   std::deque<Structure> structures;
   std::vector<const Structure*> training, validation;
   for (int g = 0; g < options.train_graphs + options.validation_graphs; ++g) {
-    graphs.push_back(make_workload(options.input, options.instances, common.seed,
-                                   static_cast<std::uint64_t>(g * options.instances)));
+    graphs.push_back(graph_from(options, common.seed, static_cast<std::uint64_t>(g * options.instances)));
     structures.emplace_back(graphs.back());
     (g < options.train_graphs ? training : validation).push_back(&structures.back());
   }
@@ -110,7 +119,9 @@ void train(const Options& options, const cli::Common& common) {
                      {"iterations", learned.iterations}});
 }
 
-const char* kInputHelp = "tree, tree-2type, lattice, bilstm, bilstm-char, or a trace .json";
+const char* kInputHelp =
+    "tree, tree-2type, lattice, bilstm, bilstm-char (graphs alone), a trace .json, or a model (treelstm, "
+    "model.bdm, ...)";
 
 }  // namespace
 
@@ -156,8 +167,7 @@ void add_train_policy(cli::Program& program) {
       program.verb("train-policy", "learn a batching policy for a model",
                    {"ballast dynamic train-policy lattice -o lattice.policy.json",
                     "ballast dynamic train-policy tree-2type --encoding sort --iterations 300 -o p.json"});
-  verb->add_option("workload", options->input, "tree, tree-2type, lattice, bilstm or bilstm-char")
-      ->required();
+  verb->add_option("workload", options->input, kInputHelp)->required();
   verb->add_option("-o,--output", options->output, "policy file")->required();
   verb->add_option("--encoding", options->encoding, "base, max, sort or all")->capture_default_str();
   verb->add_option("--instances", options->instances, "instances of a mini-batch")

@@ -119,6 +119,50 @@ TEST(DynamicSession, BatchesAreFewerThanNodes) {
   EXPECT_LT(stats.batches, stats.nodes / 5);
 }
 
+TEST(DynamicSession, ALearnedPolicyOfAnotherModelIsRefused) {
+  const Module tree = small("treelstm"), list = small("birnn");
+  const Executable exe = compile(tree), other = compile(list);
+  const Parameters parameters = initial_parameters(tree, 3);
+  Session session(exe, parameters);
+  const Graph graph = session.graph_of(draw_instances(tree, 8, 5)),
+              unseen = session.graph_of(draw_instances(tree, 8, 6));
+  const Structure a(graph), b(unseen);
+  const Learned learned = learn({&a}, {&b}, Encoding::base, {.iterations = 100});
+  const std::vector<Instance> batch = draw_instances(tree, 6, 5);
+  Session by_policy(exe, parameters, {.policy = "fsm", .fsm = learned.table});
+  EXPECT_EQ(by_policy.run(batch), session.run(batch));
+  EXPECT_THAT([&] { Session(other, initial_parameters(list, 3), {.policy = "fsm", .fsm = learned.table}); },
+              testing::ThrowsMessage<InvalidInput>(testing::HasSubstr("learned for another model")));
+}
+
+TEST(DynamicData, ReadersNameTheRecord) {
+  const Module tree = small("treelstm"), words = small("birnn"), lattice = small("latticelstm");
+  EXPECT_EQ(
+      parse_instances(tree, "(3 (2 An) (3 (2 odd) (2 tree)))\n", "ptb", "t").instances[0][0].fields.size(),
+      3u);
+  EXPECT_EQ(parse_instances(words, "the|DT cat|NN\nit|PRP\n", "tags", "t").instances.size(), 2u);
+  EXPECT_EQ(parse_instances(words, "EU NNP I-NP\nrejects VBZ\n\nPeter NNP\n", "conll", "t")
+                .instances[0][0]
+                .fields.size(),
+            2u);
+  EXPECT_EQ(parse_instances(lattice, R"({"len": 3, "arcs": [[0, 2, 7], [1, 3, 9]]})", "lattice", "t")
+                .instances[0][0]
+                .fields.size(),
+            3u);
+  const auto refuse = [](const Module& module, const char* text, const char* format, const char* sentence) {
+    EXPECT_THAT([&] { parse_instances(module, text, format, "t"); },
+                testing::ThrowsMessage<InvalidInput>(testing::HasSubstr(sentence)));
+  };
+  refuse(tree, "(2 a)\n(3 (2 a) (2 b)\n", "ptb", "t:2: column 15: unbalanced bracket");
+  refuse(lattice, R"({"len": 3, "arcs": [[2, 1, 7]]})", "lattice", "t:1: an arc from 2 to 1");
+  refuse(lattice, R"({"len": 3, "arcs": [[0, 2, 50]]})", "lattice", "word 50; accepted: 0 to 49");
+  refuse(words, "[[1, 2.5]]\n", "jsonl", "t:1: words[1]: expected i32, found 2.5");
+  refuse(words, "(3 a)", "ptb", "do not fit");
+  const ReadResult read = parse_instances(tree, "(2 a)\n(3\n(4 b)\n", "ptb", "t", {.skip_bad = true});
+  EXPECT_EQ(read.instances.size(), 2u);
+  EXPECT_EQ(read.skipped, 1);
+}
+
 TEST(DynamicSession, ALongListIsNoProblem) {
   const Module module = Module::from_text(
       "param w: Tensor[f32, 1] = ones;\nfn f(xs: List[i32]) -> i32 { match xs { Nil => 0, Cons(x, t) => x + "

@@ -28,7 +28,8 @@ Program run_passes(const Module& module, const CompileOptions& options, const st
   Program program = lower(module);
   if (last == "lower") return program;
   for (const Pass& pass : kPasses) {
-    const auto run = options.*pass.on ? pass.run : pass.instead;
+    auto run = options.*pass.on ? pass.run : pass.instead;
+    if (run == &reuse_operands && !options.constants) run = reuse_operands_only;
     if (run != nullptr) run(program);
     remove_unused(program);
     if (last == pass.name) break;
@@ -42,6 +43,12 @@ std::vector<std::string> pass_names() {
   std::vector<std::string> names;
   for (const Pass& pass : kPasses) names.emplace_back(pass.name);
   return names;
+}
+
+void switch_pass(CompileOptions& options, const std::string& name, bool on) {
+  cli::require_one_of("pass", name, pass_names());
+  for (const Pass& pass : kPasses)
+    if (name == pass.name) options.*pass.on = on;
 }
 
 std::string inspect_after(const Module& module, const CompileOptions& options, const std::string& pass) {

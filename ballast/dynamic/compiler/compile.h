@@ -23,10 +23,14 @@ struct CompileOptions {
   bool hfuse = true;        ///< dense operators over one operand with stacked weights
   bool ghost = true;        ///< arms of a conditional end at one depth
   bool phases = true;       ///< `phase;` marks count
-  bool native = true;       ///< the control program as machine code, not interpreted
+  bool constants = true;  ///< operators of parameters alone run once, not in every mini-batch (part of reuse;
+                          ///< off for training)
+  bool native = true;     ///< the control program as machine code, not interpreted
 };
 /// The passes' names in order, as --no-NAME and --after NAME take them.
 std::vector<std::string> pass_names();
+/// Throws InvalidInput naming the nearest pass.
+void switch_pass(CompileOptions& options, const std::string& pass, bool on);
 
 struct Executable {
   std::shared_ptr<const Module> module;

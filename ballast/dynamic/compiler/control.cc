@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "ballast/base/errors.h"
+#include "ballast/base/file.h"
 
 namespace ballast::dynamic {
 namespace {
@@ -118,7 +119,13 @@ class Emitter {
     }
     for (std::size_t i = 0; i < unit_.types.size(); ++i)
       if (unit_.types[i].same_work(type)) return static_cast<int>(i);
-    type.name = fmt::format("{}.{}", source_.name, unit_.types.size());
+    std::string content = to_string(type.cell);
+    for (const Cell::Input& input : type.cell.inputs) content += to_string(input.shape);
+    for (const std::int64_t global : type.globals)
+      if (global >= 0) content += program_.globals[static_cast<std::size_t>(global)].name;
+    // The name tells types of other models apart: learned policies are tied to it.
+    type.name =
+        fmt::format("{}.{}#{:08x}", source_.name, unit_.types.size(), checksum64(content) & 0xffffffff);
     unit_.types.push_back(std::move(type));
     return static_cast<int>(unit_.types.size()) - 1;
   }

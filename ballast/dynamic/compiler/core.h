@@ -134,11 +134,12 @@ struct CoreFunction {
 /// A tensor of the whole run.
 struct Global {
   enum class Kind : std::uint8_t {
-    param,    ///< of the model, by name
-    fill,     ///< value everywhere
-    stack,    ///< rows of `of` one below the other
-    columns,  ///< columns [from, to) of of[0], or of its last axis
-    computed  ///< cell(of): an operator whose operands are all of the whole run
+    param,     ///< of the model, by name
+    fill,      ///< value everywhere
+    stack,     ///< rows of `of` one below the other
+    identity,  ///< ones on the diagonal
+    columns,   ///< columns [from, to) of of[0], or of its last axis
+    computed   ///< cell(of): an operator whose operands are all of the whole run
   };
   Kind kind;
   std::string name;

@@ -9,6 +9,8 @@ namespace ballast::dynamic {
 /// replaced by it. Where a function gets different weights from different call sites it is copied for each
 /// (at most 64 copies). Operators whose operands are all of the whole run become globals themselves.
 void reuse_operands(Program& program);
+/// The same, but operators of parameters alone stay where they are: training needs their gradients.
+void reuse_operands_only(Program& program);
 /// What stands in for it when it is off: weights that are variables are looked up at run time (DyNet's way).
 void key_weights(Program& program);
 /// Joins an operator with the element-wise operators, views and bias that alone use its result.

@@ -238,7 +238,7 @@ bool split_one(Program& program, const Analysis& analysis, int& copies) {
 }
 
 /// Puts globals in place of variables that always hold them. True if an operator became a global, too.
-bool rewrite(Program& program, const Analysis& analysis) {
+bool rewrite(Program& program, const Analysis& analysis, bool constants) {
   bool again = false;
   for (std::size_t f = 0; f < program.functions.size(); ++f) {
     CoreFunction& function = program.functions[f];
@@ -263,7 +263,7 @@ bool rewrite(Program& program, const Analysis& analysis) {
             all_shared &= cell->inputs[k].mode == Cell::Input::Mode::shared;
           }
           s.cell = cell;
-          if (all_shared && cell->nodes.size() == 1 && !gives_integers(cell->nodes[0].op.kind)) {
+          if (constants && all_shared && cell->nodes.size() == 1 && !gives_integers(cell->nodes[0].op.kind)) {
             Global g{.kind = Global::Kind::computed,
                      .name = fmt::format("computed{}", program.globals.size()),
                      .shape = cell->nodes[0].shape,
@@ -288,12 +288,21 @@ bool rewrite(Program& program, const Analysis& analysis) {
 
 }  // namespace
 
-void reuse_operands(Program& program) {
+namespace {
+void reuse(Program& program, bool constants) {
   int copies = 0;
   do {
     while (split_one(program, Analysis(program), copies)) {
     }
-  } while (rewrite(program, Analysis(program)));
+  } while (rewrite(program, Analysis(program), constants));
+}
+}  // namespace
+
+void reuse_operands(Program& program) {
+  reuse(program, true);
+}
+void reuse_operands_only(Program& program) {
+  reuse(program, false);
 }
 
 void key_weights(Program& program) {

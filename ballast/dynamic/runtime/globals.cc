@@ -61,6 +61,10 @@ void Globals::make(GlobalId id) {
     case Global::Kind::fill:
       out.assign(static_cast<std::size_t>(volume(g.shape)), static_cast<float>(g.value));
       break;
+    case Global::Kind::identity:
+      out.assign(static_cast<std::size_t>(volume(g.shape)), 0.0f);
+      for (std::int64_t i = 0; i < g.shape[0]; ++i) out[static_cast<std::size_t>(i * (g.shape[1] + 1))] = 1;
+      break;
     case Global::Kind::stack:
       for (const GlobalId part : g.of) {
         const float* from = plain(part);

@@ -249,6 +249,15 @@ struct Session::State {
   // -------------------------------------------------------------------------------
 
   void launch(std::uint32_t type, std::span<const std::uint32_t> ids) {
+    if (recording) {
+      TapeEntry entry{op_type(type), {}, {}};
+      for (const std::uint32_t id : ids) {
+        const PendingNode& n = nodes[id];
+        entry.operands.emplace_back(pool.begin() + n.first, pool.begin() + n.first + n.count);
+        entry.results.push_back(n.results);
+      }
+      tape.push_back(std::move(entry));
+    }
     runner.run(op_type(type), ids, nodes, pool.data(), options, arena, stats);
   }
 
@@ -475,6 +484,25 @@ struct Session::State {
     }
   }
 
+  /// The tensors of one element in a result.
+  void collect_losses(const Type& given, std::int64_t word) {
+    const Type type = resolved(given);
+    if (type->kind == TypeNode::Kind::tensor && !type->integer_elements && volume(type->shape) == 1 &&
+        word >= 0)
+      losses.push_back(reinterpret_cast<const Slot*>(word));
+    if (type->kind == TypeNode::Kind::tuple)
+      for (std::size_t i = 0; i < type->args.size(); ++i)
+        collect_losses(type->args[i], object_at(word)[i + 1]);
+    if (type->kind != TypeNode::Kind::data) return;
+    if (type->name == "List") {
+      for (const std::int64_t* cons = object_at(word); cons[0] == 1; cons = object_at(cons[2]))
+        collect_losses(type->args[0], cons[1]);
+      return;
+    }
+    const std::vector<Type> types = exe.module->field_types(type, static_cast<int>(object_at(word)[0]));
+    for (std::size_t i = 0; i < types.size(); ++i) collect_losses(types[i], object_at(word)[i + 1]);
+  }
+
   // --- one mini-batch
   // ----------------------------------------------------------------------------------------
 
@@ -514,6 +542,8 @@ struct Session::State {
     pool.clear();
     keyed.clear();
     keyed_types.clear();
+    tape.clear();
+    losses.clear();
     nodes_made = pending_bytes = 0;
     epoch = 0;
     errors.assign(instances, "");
@@ -604,7 +634,9 @@ struct Session::State {
   std::size_t fiber_bytes = 0;
   std::int64_t nodes_made = 0, pending_bytes = 0, epoch = 0;
   double flush_seconds = 0;
-  bool fibers = false;
+  bool fibers = false, recording = false;
+  std::vector<TapeEntry> tape;
+  std::vector<const Slot*> losses;
   std::vector<std::string> errors;
   RunStats stats;
 };
@@ -625,6 +657,9 @@ std::vector<Value> Session::run(std::span<const Arguments> batch) {
   for (std::size_t i = 0; i < batch.size(); ++i)
     results.push_back(s.errors[i].empty() ? s.decode(s.exe.module->entry().result, words[i])
                                           : Value::of_tuple({}));
+  if (s.recording)
+    for (std::size_t i = 0; i < batch.size(); ++i)
+      if (s.errors[i].empty()) s.collect_losses(s.exe.module->entry().result, words[i]);
   s.stats.instances += static_cast<std::int64_t>(batch.size());
   s.stats.total_seconds += since(begin);
   return results;
@@ -649,6 +684,18 @@ void Session::reset_stats() {
 }
 const std::vector<std::string>& Session::errors() const {
   return state_->errors;
+}
+void Session::record(bool on) {
+  state_->recording = on;
+}
+const std::vector<TapeEntry>& Session::tape() const {
+  return state_->tape;
+}
+const std::vector<const Slot*>& Session::losses() const {
+  return state_->losses;
+}
+Parameters& Session::change_parameters() {
+  return state_->globals.change();
 }
 SessionOptions& Session::options() {
   return state_->options;

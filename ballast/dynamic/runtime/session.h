@@ -59,6 +59,13 @@ struct Slot {
   std::uint32_t producer = 0;  ///< pending node
 };
 
+/// A batch that was run: of each lane its run-time operands (slots, or numbers) and its results.
+struct TapeEntry {
+  int type;
+  std::vector<std::vector<std::int64_t>> operands;
+  std::vector<Slot*> results;
+};
+
 class Session {
  public:
   using Arguments = std::vector<Value>;
@@ -77,6 +84,12 @@ class Session {
   /// What went wrong with an instance of the last run; empty if nothing.
   const std::vector<std::string>& errors() const;
   SessionOptions& options();
+  /// With a tape, a run keeps its batches until the next one, and the tensors of one element of its results.
+  void record(bool on);
+  const std::vector<TapeEntry>& tape() const;
+  const std::vector<const Slot*>& losses() const;
+  /// What is derived from the parameters is made anew before the next run.
+  Parameters& change_parameters();
 
  private:
   struct State;
