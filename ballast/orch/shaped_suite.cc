@@ -40,7 +40,7 @@ void shaped_suite(const cli::Common& common) {
   const std::vector<std::string> methods{"push", "pull-dedup", "sort", "hot-replicate", "td-orch"};
   Bench bench("orch", "shaped", common);
   Table table(
-      "ms of a stage (measured; emulated network of 20 MB/s and 100 us a machine), 16 machines, 10 000 tasks "
+      "ms of a stage (measured; emulated network of 20 MB/s and 100 us a machine), 16 machines, 2000 tasks "
       "each",
       {"exponent", "item", "push", "pull-dedup", "sort", "hot-replicate", "td-orch", "gain over the best",
        "cores busy"});
@@ -52,7 +52,7 @@ void shaped_suite(const cli::Common& common) {
     for (std::uint32_t item : {64u, 1024u, 8192u}) {
       cli::stop_if_interrupted();
       const auto outcomes = run_cell(
-          cluster, {.theta = theta, .item_bytes = item, .machines = 16, .tasks = 10'000, .keys = 1'000'000},
+          cluster, {.theta = theta, .item_bytes = item, .machines = 16, .tasks = 2'000, .keys = 100'000},
           methods, {}, common.seed, kRounds);
       Comparison comparison;
       double busy = 0;
