@@ -86,7 +86,8 @@ class Printer {
           return fmt::format("((const {}*)((void* const*)buffers[{}])[{}])", type, b.slot, lane);
         return fmt::format("(({}*)buffers[{}])", type, b.slot);
       case Space::aux:
-        return fmt::format("aux[{}]", b.slot);
+        return b.type == DType::i64 ? fmt::format("((const i64*)aux[{}])", b.slot)
+                                    : fmt::format("aux[{}]", b.slot);
       case Space::scratch:
         return fmt::format("(({}*)(scratch + {}))", type, b.slot);
       case Space::local:
