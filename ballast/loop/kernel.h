@@ -155,6 +155,10 @@ class Launcher {
   std::unique_ptr<State> state_;
 };
 
+/// Pieces a worker gets on average with cost_prefix: enough for idle workers to take over, few enough to cost
+/// nothing.
+constexpr int kPiecesPerWorker = 8;
+
 /// Ranges of [0, costs.size()) with equal sums of cost, at most `parts`; the cut points, first 0 and last n.
 std::vector<std::int64_t> cut_by_cost(std::span<const std::int64_t> costs, int parts);
 

@@ -11,9 +11,6 @@
 namespace ballast::loop {
 namespace {
 
-/// Pieces a worker gets on average: enough for idle workers to take over, few enough to cost nothing.
-constexpr int kPiecesPerWorker = 4;
-
 class Scratch {
  public:
   std::byte* get(std::int64_t bytes) {

@@ -126,6 +126,7 @@ void bench_work(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
 
 void bench_encoder(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
   EncoderConfig config;
+  config.row_tile = o.tuned.encoder_rows;
   const auto weights = random_weights(config, seed);
   Engines engines(config, weights, o.threads);
   Means means;

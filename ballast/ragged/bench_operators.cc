@@ -1,5 +1,4 @@
-// R4, R5, R6, R8: operators through the schedule compiler. vgemm and trmm against libraries, operation
-// splitting with horizontal fusion against padding, and what raggedness costs where nothing is ragged.
+// R4, R5: vgemm and triangular operators through the schedule compiler against libraries and sparse kernels.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,10 +8,8 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/base/statistics.h"
-#include "ballast/ragged/lengths.h"
+#include "ballast/ragged/operators.h"
 #include "ballast/ragged/peers/library_products.h"
-#include "ballast/ragged/program.h"
-#include "ballast/ragged/transform.h"
 #include "ballast/ragged/verbs.h"
 
 namespace ballast::ragged {
@@ -41,32 +38,10 @@ void must_agree(double error, const std::string& what) {
     throw Unavailable(fmt::format("{}: results differ by {:.1e}, nothing was timed", what, error));
 }
 
-/// D[b] = A[b] C[b], all three sizes different for every b; tiles of all problems are one list of tasks.
-struct Vgemm {
-  Program program;
-  static Program make(loop::KernelRegistry& registry) {
-    const Dim b = dim("b"), i = dim("i"), j = dim("j"), k = dim("k");
-    const LengthFn B = LengthFn::scalar("B"), M = LengthFn::data("M", b, 0, 1 << 20),
-                   N = LengthFn::data("N", b, 0, 1 << 20), K = LengthFn::data("K", b, 0, 1 << 20);
-    const Tensor a = input("A", {{b, B}, {i, M}, {k, K}}), c = input("C", {{b, B}, {k, K}, {j, N}});
-    const Tensor d = compute("D", {{b, B}, {i, M}, {j, N}}, [&](const Index& x) {
-      return sum({{k, K}}, [&](const Index& r) {
-        return read(a, {x[b], x[i], r[k]}) * read(c, {x[b], r[k], x[j]});
-      });
-    });
-    Schedule s(d);
-    const auto [io, ii] = s.split(s[i], 768);
-    const auto [jo, ji] = s.split(s[j], 256);
-    s.reorder({io, jo, ii, ji});
-    const Loop task = s.fuse(s[b], s.fuse(io, jo));
-    s.microkernel(ii, ji, s[k]).parallel(task).remap_by_cost();
-    return Program(registry, {s});
-  }
-};
-
 void vgemm_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::KernelRegistry& registry,
                 loop::Launcher& launcher) {
-  const Program program = Vgemm::make(registry);
+  const Program program =
+      vgemm_program(registry, {.row_tile = o.tuned.vgemm_rows, .column_tile = o.tuned.vgemm_columns});
   std::vector<std::pair<std::string, std::int64_t>> cases{{"large", 4}, {"small", 32}, {"tiny", 128}};
   if (!o.quick) cases.insert(cases.end(), {{"large", 16}, {"large", 64}});
   for (const auto& [set, size] : cases) {
@@ -155,232 +130,184 @@ void vgemm_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::K
   }
 }
 
-/// Y = L X, L lower triangular in full storage: rows in tiles of 32, the columns before the tile as a
-/// product, the triangle of the tile as its tail (operation splitting of the reduction).
-Program trmm_program(loop::KernelRegistry& registry, std::int64_t n, bool split) {
-  constexpr std::int64_t kTile = 32;
-  const Dim t = dim("t"), r = dim("r"), j = dim("j"), k = dim("k"), q = dim("q"), i = dim("i");
-  const Tensor l = input("L", {{i, n}, {k, n}}), x = input("X", {{k, n}, {j, n}});
-  const auto row = [&](const Index& at) { return at[t] * Expr(kTile) + at[r]; };
-  const std::vector<Axis> axes{{t, n / kTile}, {r, kTile}, {j, n}};
-  const LengthFn before = LengthFn::affine(t, kTile, split ? 0 : kTile, n);
-  const Tensor head = compute("Y", axes, [&](const Index& at) {
-    return sum({{k, before}}, [&](const Index& s) {
-      return read(l, {row(at), s[k]}) * read(x, {s[k], at[j]});
-    });
-  });
-  Schedule a(head);
-  const auto [jo, ji] = a.split(a[j], 512);
-  a.reorder({a[t], jo, a[r], ji});
-  a.microkernel(a[r], ji, a[k]).parallel(a.fuse(a[t], jo)).remap_by_cost();
-  if (!split) return Program(registry, {a});  // the tile's upper half is multiplied too: it is zero
-  auto tail = std::make_shared<Stage>(*compute("Y.tail", axes, [&](const Index& at) {
-    return sum({{q, LengthFn::affine(r, 1, 1, kTile)}}, [&](const Index& s) {
-      return read(l, {row(at), at[t] * Expr(kTile) + s[q]}) * read(x, {at[t] * Expr(kTile) + s[q], at[j]});
-    });
-  }));
-  tail->target = head;
-  tail->adds = true;
-  Schedule b(tail);
-  b.reorder({b[r], b[q], b[j]});
-  b.vectorize(b[j]).parallel(b[t]);
-  return Program(registry, {a, b});
-}
-
+/// The product of the full square by the faster library, and the triangular one of OpenBLAS, on as many
+/// threads as ours.
 void trmm_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::KernelRegistry& registry,
-               loop::Launcher& launcher) {
+               int threads) {
+  loop::Launcher launcher(threads);
   for (std::int64_t n :
        o.quick ? std::vector<std::int64_t>{512, 1024} : std::vector<std::int64_t>{512, 1024, 2048, 4096}) {
     cli::stop_if_interrupted();
-    const Program split = trmm_program(registry, n, true), whole = trmm_program(registry, n, false);
-    const Prepared ps = split.prepare({}), pw = whole.prepare({});
-    std::vector<float> l = noise(n * n, 1), y(static_cast<std::size_t>(n * n)), z = y, dense = y;
-    const std::vector<float> x = noise(n * n, 2);
-    for (std::int64_t i = 0; i < n; ++i) std::fill(l.begin() + i * n + i + 1, l.begin() + (i + 1) * n, 0.0f);
-    const auto tensors = [&](std::vector<float>& out) {
-      return std::map<std::string, float*>{
-          {"L", l.data()}, {"X", const_cast<float*>(x.data())}, {"Y", out.data()}, {"Y.tail", out.data()}};
-    };
+    Bound unsplit(
+        trmm_program(registry,
+                     {.n = n, .split = false, .balance = loop::Balance::contiguous, .heavy_first = false}),
+        {}),
+        split(trmm_program(registry, {.n = n, .balance = loop::Balance::contiguous, .heavy_first = false}),
+              {}, {}),
+        balanced(trmm_program(registry, {.n = n}), {}, {});
+    for (Bound* b : {&unsplit, &split, &balanced}) {
+      std::vector<float>& l = b->memory.at("L");
+      for (std::int64_t i = 0; i < n; ++i)
+        std::fill(l.begin() + i * n + i + 1, l.begin() + (i + 1) * n, 0.0f);
+    }
+    const std::vector<float>&l = balanced.memory.at("L"), &x = balanced.memory.at("X");
+    std::vector<float> dense(static_cast<std::size_t>(n * n)), in_place = dense;
+    const auto timed = [&](Bound& b) { return [&] { return time_of([&] { b.run(launcher); }); }; };
     std::vector<Contestant> all{
-        {"split", [&] { return time_of([&] { split.run(launcher, ps, tensors(y)); }); }},
-        {"unsplit", [&] { return time_of([&] { whole.run(launcher, pw, tensors(z)); }); }}};
+        {"unsplit", timed(unsplit)}, {"split", timed(split)}, {"split+balanced", timed(balanced)}};
     loop::GemmArgs g;
     g.m = g.n = g.k = n;
     g.a = l.data(), g.a_stride = n, g.b = x.data(), g.b_stride = n, g.c = dense.data(), g.c_stride = n;
+    set_library_threads(threads);
     for (const char* name : {"onednn", "openblas"})
-      if (const loop::GemmFn product = library_product(name))
+      if (const loop::GemmFn product = library_product(name, threads))
         all.push_back({name, [&, product] { return time_of([&] { product(registry.tiles(), g); }); }});
+    if (library_trmm_available()) {
+      all.push_back({"strmm", [&] {
+                       in_place = x;  // it works in place: its copy is not timed
+                       return time_of([&] { library_trmm(n, l.data(), in_place.data()); });
+                     }});
+    }
     for (const Contestant& c : all) c.run();
-    must_agree(difference(y, z), "trmm split against unsplit");
-    if (all.size() > 2) must_agree(difference(y, dense), "trmm against a dense product");
+    must_agree(difference(split.memory.at("Y"), unsplit.memory.at("Y")), "trmm split against unsplit");
+    must_agree(difference(balanced.memory.at("Y"), unsplit.memory.at("Y")), "trmm balanced against unsplit");
+    if (all.size() > 3)
+      must_agree(difference(balanced.memory.at("Y"), dense), "trmm against a dense product");
+    if (library_trmm_available())
+      must_agree(difference(balanced.memory.at("Y"), in_place), "trmm against strmm");
     const Comparison timing = interleave(all, {.rounds = o.quick ? 7 : 11, .max_seconds = 15, .seed = seed});
-    std::string best = "unsplit";
+    std::string best;
     for (const auto& [name, values] : timing.figures)
-      if (name != "split" && name != "unsplit" &&
-          (best == "unsplit" || timing.median(name) < timing.median(best)))
+      if ((name == "onednn" || name == "openblas") &&
+          (best.empty() || timing.median(name) < timing.median(best)))
         best = name;
-    bench.add({.id = fmt::format("R5.trmm.{}", n),
-               .what = "triangular product against the dense one of the faster library",
-               .unit = "s",
-               .peer = Peer{best, timing.median(best), "", library_settings(best)},
-               .target = n >= 2048 ? std::optional(1.75) : std::nullopt,
-               .note = fmt::format("split over unsplit {:.2f}; ours on {} threads, the library on one",
-                                   timing.ratio("unsplit", "split").median, launcher.threads()),
-               .comparison = timing,
-               .ours_name = "split",
-               .peer_name = best});
+    const auto row = [&](const std::string& suffix, const std::string& peer, std::optional<double> target,
+                         const std::string& what) {
+      BenchRow r{.id = fmt::format("R5.trmm{}.{}.t{}", suffix, n, threads),
+                 .what = what,
+                 .unit = "s",
+                 .target = target,
+                 .note = fmt::format("{} thread(s) on both sides", threads)};
+      if (timing.figures.contains(peer)) {
+        r.peer = Peer{peer, timing.median(peer), "", library_settings(peer)};
+        r.comparison = timing;
+        r.ours_name = "split+balanced";
+        r.peer_name = peer;
+      } else {
+        r.ours = timing.median("split+balanced");
+        r.peer = Peer{peer.empty() ? "onednn" : peer, std::nullopt};
+        r.note = "not installed";
+      }
+      bench.add(r);
+    };
+    row("", best, n >= 2048 ? std::optional(1.75) : std::nullopt,
+        "triangular product against the dense one of the faster library (bound by saved work 2)");
+    row(".strmm", "strmm", 0.95, "triangular product against the library's own triangular one");
+    row(".unsplit", "unsplit", std::nullopt, "operation splitting and balance against one padded operator");
+    row(".unbalanced", "split", std::nullopt,
+        "heavy tasks first, cut by cost, against equal numbers of tasks");
   }
 }
 
-/// QK^T of `heads` heads of 64; extents by `len`; loops and storage padded to `pad`.
-Tensor scores(const LengthFn& B, const LengthFn& len, const Dim& b, const Dim& i, const Dim& j, const Dim& h,
-              const Dim& k, std::int64_t heads, std::int64_t pad) {
-  const Tensor q = input("Q", {{b, B}, {i, len}, {h, heads}, {k, 64}}),
-               key = input("K", {{b, B}, {j, len}, {h, heads}, {k, 64}});
-  const Tensor s = compute("S", {{b, B}, {i, len}, {h, heads}, {j, len}}, [&](const Index& x) {
-    return sum({{k, 64}}, [&](const Index& r) {
-      return read(q, {x[b], x[i], x[h], r[k]}) * read(key, {x[b], x[j], x[h], r[k]});
-    });
-  });
-  pad_storage(q, i, pad);
-  pad_storage(key, j, pad);
-  pad_storage(s, i, pad);
-  pad_storage(s, j, pad);
-  return s;
-}
-
-Schedule tiled(const Tensor& s, const Dim& b, const Dim& i, const Dim& j, const Dim& h, const Dim& k,
-               std::int64_t tile, std::int64_t pad) {
-  Schedule a(s);
-  if (pad > 1) a.pad_loop(i, pad).pad_loop(j, pad);
-  const auto [io, ii] = a.split(a[i], tile);
-  const auto [jo, ji] = a.split(a[j], tile);
-  a.reorder({a[b], io, jo, a[h], ii, ji});
-  const Loop task = a.fuse(a[b], a.fuse(io, jo));
-  a.microkernel(ii, ji, a[k]).parallel(task).remap_by_cost();
-  return a;
-}
-
-struct Bound {
-  Program program;
-  Prepared prepared;
-  std::vector<float> q, k, s;
-  std::map<std::string, float*> tensors;
-  Bound(loop::KernelRegistry& registry, const std::vector<Schedule>& schedules,
-        const std::vector<int>& groups, const Pattern& pattern)
-      : program(registry, schedules, groups), prepared(program.prepare(pattern)) {
-    q = noise(prepared.volume("Q"), 1);
-    k = noise(prepared.volume("K"), 2);
-    s.resize(static_cast<std::size_t>(prepared.volume("S")));
-    tensors = {{"Q", q.data()}, {"K", k.data()}, {"S", s.data()}};
-  }
-};
-
-void splitting_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::KernelRegistry& registry,
-                    loop::Launcher& launcher) {
-  for (std::int64_t size :
-       o.quick ? std::vector<std::int64_t>{32} : std::vector<std::int64_t>{8, 32, 128, 512}) {
-    const auto lengths = draw_lengths("mnli", size, seed);
-    const Pattern pattern{.lengths = {{"len", lengths}}, .scalars = {{"B", size}}};
-    const auto make = [&](int kind) {
-      const Dim b = dim("b"), i = dim("i"), j = dim("j"), h = dim("h"), k = dim("k");
-      const LengthFn B = LengthFn::scalar("B"), len = LengthFn::data("len", b, 0, 512);
-      if (kind == 0)
-        return std::make_unique<Bound>(
-            registry,
-            std::vector<Schedule>{tiled(scores(B, len, b, i, j, h, k, 8, 64), b, i, j, h, k, 64, 64)},
-            std::vector<int>{}, pattern);
-      if (kind == 2)
-        return std::make_unique<Bound>(
-            registry, std::vector<Schedule>{tiled(scores(B, len, b, i, j, h, k, 8, 1), b, i, j, h, k, 64, 1)},
-            std::vector<int>{}, pattern);
-      // Whole tiles of 64 rows, and the rest in tiles of 32, as one parallel region.
-      const Tensor s = scores(B, len, b, i, j, h, k, 8, 64);
-      const auto [head, tail] = split_op(s, i, len.floor_mult(64));
-      const auto half = [&](const Tensor& part, std::int64_t tile) {
-        Schedule a(part);
-        a.pad_loop(j, 32);
-        const auto [io, ii] = a.split(a[i], tile);
-        const auto [jo, ji] = a.split(a[j], tile);
-        a.reorder({a[b], io, jo, a[h], ii, ji});
-        a.microkernel(ii, ji, a[k]).parallel(a.fuse(a[b], a.fuse(io, jo)));
-        return a;
-      };
-      return std::make_unique<Bound>(registry, std::vector<Schedule>{half(head, 64), half(tail, 32)},
-                                     std::vector<int>{0, 0}, pattern);
+/// Element-wise triangular operators: the packed flat loop against CSR and 32 x 32 block CSR as a sparse
+/// compiler writes them, and against the plain stream of the same bytes.
+void triangular_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed,
+                     loop::KernelRegistry& registry) {
+  loop::Launcher one(1);
+  for (std::int64_t n : o.quick ? std::vector<std::int64_t>{128, 512, 2048}
+                                : std::vector<std::int64_t>{128, 512, 2048, 8192}) {
+    cli::stop_if_interrupted();
+    Bound ours(triangular_program(registry, n), {});
+    const std::vector<float>&a = ours.memory.at("A"), &b = ours.memory.at("B");
+    const std::size_t elements = a.size();
+    // CSR of both operands; the result's pattern is found as the kernel goes, since a sparse compiler does
+    // not know that the two patterns are the same.
+    std::vector<std::int32_t> row(static_cast<std::size_t>(n) + 1), column(elements), out_column(elements);
+    for (std::int64_t i = 0; i < n; ++i) {
+      row[static_cast<std::size_t>(i) + 1] =
+          row[static_cast<std::size_t>(i)] + static_cast<std::int32_t>(i) + 1;
+      for (std::int64_t j = 0; j <= i; ++j)
+        column[static_cast<std::size_t>(row[static_cast<std::size_t>(i)] + j)] = static_cast<std::int32_t>(j);
+    }
+    const std::vector<std::int32_t> other_column = column;
+    std::vector<float> y(elements), z(elements);
+    const auto csr = [&] {
+      std::int32_t out = 0;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
+        std::int32_t p = row[i], q = row[i];
+        const std::int32_t end = row[i + 1];
+        while (p < end && q < end) {
+          const std::int32_t cp = column[static_cast<std::size_t>(p)],
+                             cq = other_column[static_cast<std::size_t>(q)];
+          const std::int32_t c = std::min(cp, cq);
+          float v = 0;
+          if (cp == c) v += a[static_cast<std::size_t>(p++)];
+          if (cq == c) v += b[static_cast<std::size_t>(q++)];
+          out_column[static_cast<std::size_t>(out)] = c;
+          y[static_cast<std::size_t>(out++)] = v;
+        }
+        for (; p < end; ++p, ++out) {
+          out_column[static_cast<std::size_t>(out)] = column[static_cast<std::size_t>(p)];
+          y[static_cast<std::size_t>(out)] = a[static_cast<std::size_t>(p)];
+        }
+        for (; q < end; ++q, ++out) {
+          out_column[static_cast<std::size_t>(out)] = other_column[static_cast<std::size_t>(q)];
+          y[static_cast<std::size_t>(out)] = b[static_cast<std::size_t>(q)];
+        }
+      }
     };
-    const auto padded = make(0), split = make(1), exact = make(2);
-    for (Bound* x : {split.get()}) x->tensors.insert({{"S.head", x->s.data()}, {"S.tail", x->s.data()}});
-    const auto work = [](Bound& x) {
-      return [&x](loop::Launcher& l) { x.program.run(l, x.prepared, x.tensors); };
+    // Blocks of 32 x 32, those on the diagonal full: their upper halves are stored zeros.
+    const std::int64_t blocks = n / 32 * (n / 32 + 1) / 2;
+    const std::vector<float> block_a = noise(blocks * 1024, 1), block_b = noise(blocks * 1024, 2);
+    std::vector<float> block_y(block_a.size());
+    const auto bcsr = [&] {
+      for (std::size_t block = 0; block < static_cast<std::size_t>(blocks); ++block)
+        for (std::size_t e = block * 1024; e < block * 1024 + 1024; ++e) block_y[e] = block_a[e] + block_b[e];
     };
-    const auto timed = [&](Bound& x) {
-      return [&, run = work(x)] {
+    const auto stream = [&] {
+      for (std::size_t e = 0; e < elements; ++e) z[e] = a[e] + b[e];
+    };
+    const int repeat = std::max(1, static_cast<int>(4000000 / elements));
+    const auto timed = [&](const std::function<void()>& work) {
+      return [work, repeat] {
         return time_of([&] {
-          for (int i = 0; i < 3; ++i) run(launcher);
+          for (int i = 0; i < repeat; ++i) work();
         });
       };
     };
-    const Comparison timing =
-        interleave({{"padded-64", timed(*padded)}, {"split+hfuse", timed(*split)}, {"exact", timed(*exact)}},
-                   {.rounds = o.quick ? 7 : 11, .max_seconds = 8, .seed = seed});
-    for (const char* ours : {"split+hfuse", "exact"})
-      bench.add(
-          {.id = fmt::format("R6.mnli.b{}.{}", size, ours),
-           .what = fmt::format(
-               "QK^T, {} against 64 x 64 padding",
-               ours == std::string("exact") ? "exact tails" : "operation splitting with horizontal fusion"),
-           .unit = "s",
-           .peer = Peer{"padded-64", timing.median("padded-64")},
-           .target = 1.35,
-           .comparison = timing,
-           .ours_name = ours,
-           .peer_name = "padded-64"});
+    csr();
+    ours.run(one);
+    must_agree(difference(ours.memory.at("Y"), y), "triangular addition against CSR");
+    const Comparison timing = interleave({{"ragged", timed([&] { ours.run(one); })},
+                                          {"csr", timed(csr)},
+                                          {"bcsr-32", timed(bcsr)},
+                                          {"stream", timed(stream)}},
+                                         {.rounds = o.quick ? 9 : 15, .max_seconds = 8, .seed = seed});
+    for (const auto& [peer, target] : {std::pair{"csr", std::optional(3.0)},
+                                       {"bcsr-32", std::optional<double>()},
+                                       {"stream", std::optional(0.85)}})
+      bench.add({.id = fmt::format("R5.tri.{}.{}", n, peer),
+                 .what = fmt::format("addition of packed triangles against {}", peer),
+                 .unit = "s",
+                 .peer = Peer{peer, timing.median(peer), "", "one thread, g++ -O2 loops"},
+                 .target = target,
+                 .comparison = timing,
+                 .ours_name = "ragged",
+                 .peer_name = peer});
   }
-}
-
-void overhead_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::KernelRegistry& registry,
-                   loop::Launcher& launcher) {
-  const std::int64_t size = o.quick ? 4 : 16, length = 512;
-  const Pattern pattern{.lengths = {{"len", std::vector<std::int32_t>(static_cast<std::size_t>(size),
-                                                                      static_cast<std::int32_t>(length))}},
-                        .scalars = {{"B", size}}};
-  const auto make = [&](bool ragged, bool hoist) {
-    const Dim b = dim("b"), i = dim("i"), j = dim("j"), h = dim("h"), k = dim("k");
-    const LengthFn B = LengthFn::scalar("B"),
-                   len = ragged ? LengthFn::data("len", b, 0, 512) : LengthFn(length);
-    Schedule s = tiled(scores(B, len, b, i, j, h, k, 8, 1), b, i, j, h, k, 64, 1);
-    s.hoist_loads(hoist);
-    return std::make_unique<Bound>(registry, std::vector<Schedule>{s}, std::vector<int>{}, pattern);
-  };
-  const auto dense = make(false, true), plain = make(true, false), hoisted = make(true, true);
-  const auto timed = [&](Bound& x) {
-    return [&] { return time_of([&] { x.program.run(launcher, x.prepared, x.tensors); }); };
-  };
-  const Comparison timing = interleave(
-      {{"dense", timed(*dense)}, {"ragged, no hoisting", timed(*plain)}, {"ragged", timed(*hoisted)}},
-      {.rounds = o.quick ? 9 : 15, .max_seconds = 10, .seed = seed});
-  must_agree(difference(hoisted->s, dense->s), "QK^T ragged against dense");
-  for (const char* ours : {"ragged, no hoisting", "ragged"})
-    bench.add({.id = fmt::format("R8.qk.{}", ours == std::string("ragged") ? "hoisted" : "plain"),
-               .what = fmt::format("QK^T at constant length 512, {}, against dense loops and storage", ours),
-               .unit = "s",
-               .peer = Peer{"dense", timing.median("dense")},
-               .target = ours == std::string("ragged") ? std::optional(0.97) : std::nullopt,
-               .comparison = timing,
-               .ours_name = ours,
-               .peer_name = "dense"});
 }
 
 }  // namespace
 
 void bench_operators(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
   loop::KernelRegistry registry;
-  loop::Launcher one(1), all(o.threads);
+  loop::Launcher one(1);
   vgemm_rows(bench, o, seed, registry, one);
-  trmm_rows(bench, o, seed, registry, one);
-  splitting_rows(bench, o, seed, registry, all);
-  overhead_rows(bench, o, seed, registry, all);
+  const int threads = loop::Launcher(o.threads).threads();
+  trmm_rows(bench, o, seed, registry, 1);
+  if (threads > 1) trmm_rows(bench, o, seed, registry, threads);
+  set_library_threads(1);
+  triangular_rows(bench, o, seed, registry);
 }
 
 }  // namespace ballast::ragged

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "ballast/base/errors.h"
+#include "ballast/loop/kernel.h"
 #include "ballast/ragged/verbs.h"
 
 namespace ballast::ragged {
@@ -12,7 +13,8 @@ void add_bench(cli::Program& program) {
       "bench", "ragged against padded, packed, micro-batched, libraries and libtorch on the same lengths",
       {"ballast ragged bench --quick",
        "ballast ragged bench --suite encoder --data mnli,lengths.txt --batch 32,64 --json out.json"});
-  verb->add_option("--suite", o->suites, "work, encoder, attention, operators, products or all")
+  verb->add_option("--suite", o->suites,
+                   "work, encoder, attention, operators, compiler, ablation, launch, products or all")
       ->delimiter(',');
   verb->add_option("--data", o->data, "length sets or files (default: all eight sets)")->delimiter(',');
   verb->add_option("--batch", o->batch, "batch sizes")->delimiter(',');
@@ -22,11 +24,10 @@ void add_bench(cli::Program& program) {
   verb->add_flag("--full", o->full, "the largest sizes too");
   verb.run([o](const cli::Common& common) {
     using Suite = void (*)(Bench&, const BenchOptions&, std::uint64_t);
-    const std::vector<std::pair<std::string, Suite>> suites{{"work", &bench_work},
-                                                            {"encoder", &bench_encoder},
-                                                            {"attention", &bench_attention},
-                                                            {"operators", &bench_operators},
-                                                            {"products", &bench_products}};
+    const std::vector<std::pair<std::string, Suite>> suites{
+        {"work", &bench_work},           {"encoder", &bench_encoder},   {"attention", &bench_attention},
+        {"operators", &bench_operators}, {"compiler", &bench_compiler}, {"ablation", &bench_ablation},
+        {"launch", &bench_launch},       {"products", &bench_products}};
     std::vector<std::string> names{"all"};
     for (const auto& [name, run] : suites) names.push_back(name);
     std::string chosen;
@@ -34,6 +35,7 @@ void add_bench(cli::Program& program) {
       cli::require_one_of("--suite", wish, names);
       chosen += (chosen.empty() ? "" : ",") + wish;
     }
+    o->tuned = read_tuned(loop::KernelRegistry("").host());
     Bench bench("ragged", chosen, common);
     for (const auto& [name, run] : suites)
       for (const std::string& wish : o->suites)

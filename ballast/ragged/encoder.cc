@@ -188,8 +188,8 @@ void Encoder::forward(loop::Launcher& launcher, const Plan& plan, float* hidden,
 }
 
 void Encoder::forward_packed(loop::Launcher& launcher, const Plan& plan, const Plan& dense, float* hidden,
-                             Workspace& workspace) const {
-  for (const Packed& w : layers_) layer(launcher, plan, &dense, w, hidden, workspace, nullptr);
+                             Workspace& workspace, OperatorTimes* times) const {
+  for (const Packed& w : layers_) layer(launcher, plan, &dense, w, hidden, workspace, times);
 }
 
 void Encoder::multi_head(loop::Launcher& launcher, const Plan& plan, const float* hidden, float* out,

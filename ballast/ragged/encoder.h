@@ -69,7 +69,7 @@ class Encoder {
   /// The packed plan of FasterTransformer: token-wise operators on `plan`, attention on `dense` (the same
   /// sequences padded), with the copies in and out. A baseline.
   void forward_packed(loop::Launcher& launcher, const Plan& plan, const Plan& dense, float* hidden,
-                      Workspace& workspace) const;
+                      Workspace& workspace, OperatorTimes* times = nullptr) const;
   /// Attention alone: [rows, 3 d] to [rows, d].
   void attend(loop::Launcher& launcher, const Plan& plan, const float* qkv, float* out) const;
   /// Multi-head attention without the residual and the norm: qkv projection, attention, output projection.
