@@ -235,6 +235,34 @@ TEST(OperationsFile, AnyBytesAreReadOrRefused) {
   EXPECT_LT(read, 4990);
 }
 
+// Sound files with damage, and random bytes, through every reader of key files.
+TEST(KeyFiles, AnyBytesAreReadOrRefused) {
+  const TemporaryFolder folder;
+  std::vector<Entry> entries;
+  for (Key key = 0; key < 40; ++key) entries.push_back({key * key + 1, key});
+  write_snapshot(folder.file("k.bidx"), entries);
+  write_entries(folder.file("k.sosd"), entries);
+  write_strings(folder.file("k.strings"), std::vector<std::string>{"one", "two", "three"});
+  write_entries(folder.file("k.csv"), entries);
+  const std::string sound[] = {std::string(1, 0) + read_file(folder.file("k.bidx")),
+                               std::string(1, 5) + read_file(folder.file("k.sosd")),
+                               std::string(1, 2) + read_file(folder.file("k.strings")),
+                               std::string(1, 3) + read_file(folder.file("k.csv"))};
+  for (const auto& bytes : sound) EXPECT_TRUE(feed_key_files(bytes));
+  Random random(13);
+  int read = 0;
+  constexpr int kTries = 4000;
+  for (int i = 0; i < kTries; ++i) {
+    std::string bytes = sound[random.below(4)];
+    for (std::uint64_t change = random.below(4); change > 0; --change)
+      bytes[1 + random.below(bytes.size() - 1)] = static_cast<char>(random());
+    if (random.below(4) == 0) bytes.resize(1 + random.below(bytes.size() - 1));
+    read += feed_key_files(bytes);
+  }
+  EXPECT_GT(read, 100);
+  EXPECT_LT(read, kTries - 100);
+}
+
 TEST(OperationsFile, SignedKeysKeepTheirOrder) {
   const std::int64_t keys[] = {INT64_MIN, -5, -1, 0, 1, 7, INT64_MAX};
   for (std::size_t i = 1; i < std::size(keys); ++i) EXPECT_LT(ordered(keys[i - 1]), ordered(keys[i]));
