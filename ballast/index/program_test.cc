@@ -141,7 +141,8 @@ TEST_F(IndexProgram, WorkloadsRunOnEveryEngineWithTheSameAnswers) {
               0);
     for (const char* how :
          {"--method host --order program", "--method pim-tree --order program --scan-limit 10",
-          "--method hash-broadcast --order phase", "--method range"}) {
+          "--method hash-broadcast --order phase", "--method range",
+          "--method cluster --engine sorted --machines 3 --order phase", "--method cluster --engine orch"}) {
       const auto [code, text] =
           run("run " + path("ops") + " --init " + path("k.bidx") + " --modules 4 --check " + how);
       EXPECT_EQ(code, 0) << workload << " " << how << text;

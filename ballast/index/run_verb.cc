@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
+#include <tuple>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/base/units.h"
+#include "ballast/index/distributed/spmd_index.h"
 #include "ballast/index/host_map.h"
 #include "ballast/index/key_files.h"
 #include "ballast/index/methods.h"
@@ -20,6 +23,8 @@ namespace ballast::index {
 void add_run(cli::Program& program) {
   struct Options {
     std::string file, init, method = "pim-tree", batch = "64K", order = "runs";
+    std::string engine = "auto", transport = "threads";
+    int machines = 4;
     std::uint64_t limit = 0;
     std::uint32_t modules = 64;
     bool check = false;
@@ -28,14 +33,21 @@ void add_run(cli::Program& program) {
   auto verb = program.verb(
       "run", "run an operation file (24-byte records) and print what it cost and a digest of the answers",
       {"ballast index run ops.bin --init init.bin --check",
-       "ballast index run ops.bin --method range --modules 256"});
+       "ballast index run ops.bin --method range --modules 256",
+       "mpirun -n 4 ballast index run ops.bin --method cluster --transport mpi"});
   verb->add_option("OPS", options->file, "operation file")->required();
   verb->add_option("--init", options->init,
                    "what fills the index first: an operation file, .bidx, .csv, SOSD or string keys");
   verb->add_option("--method", options->method,
-                   "host, pim-tree, push, pull, push-pull, range, range-rebalance, hash-broadcast")
+                   "host, cluster, pim-tree, push, pull, push-pull, range, range-rebalance, hash-broadcast")
       ->capture_default_str();
   verb->add_option("--modules", options->modules, "PIM modules")->capture_default_str();
+  verb->add_option("--engine", options->engine, "of the cluster: sorted, orch, central, auto")
+      ->capture_default_str();
+  verb->add_option("--machines", options->machines, "of the cluster (with mpi: the ranks)")
+      ->capture_default_str();
+  verb->add_option("--transport", options->transport, "of the cluster: threads, shaped, mpi")
+      ->capture_default_str();
   verb->add_option("--batch", options->batch, "most operations of a batch")->capture_default_str();
   verb->add_option(
           "--order", options->order,
@@ -51,14 +63,6 @@ void add_run(cli::Program& program) {
     cli::require_one_of("--order", options->order, {"runs", "phase", "program"});
     if (options->limit != 0 && options->order == "runs")
       throw InvalidInput("--scan-limit goes with --order phase or program");
-    Method method;
-    std::unique_ptr<HostMap> host;
-    if (options->method == "host") {
-      host = std::make_unique<HostMap>();
-    } else {
-      method = make_method(options->method, {.modules = options->modules}, {.seed = common.seed});
-    }
-    OrderedIndex& index = host ? static_cast<OrderedIndex&>(*host) : *method.index;
     Oracle oracle;
     const auto answers_of = [&](OrderedIndex& on, const std::vector<Operation>& operations) {
       if (options->order == "runs") return run_operations(on, operations, batch);
@@ -72,26 +76,50 @@ void add_run(cli::Program& program) {
       }
       return digest;
     };
-    if (!options->init.empty()) {
-      const auto entries = read_entries(options->init);
-      index.bulk_load(entries);
-      if (options->check) oracle.bulk_load(entries);
-    }
+    std::vector<Entry> entries;
+    if (!options->init.empty()) entries = read_entries(options->init);
     const auto operations = read_operations(data::InputStream::open(options->file));
     const std::size_t count = operations.size();
-    const std::uint64_t digest = answers_of(index, operations);
+    std::uint64_t digest = 0, size = 0;
+    const auto work = [&](OrderedIndex& index) {
+      index.bulk_load(entries);
+      const std::uint64_t of_answers = answers_of(index, operations);
+      return std::pair(of_answers, index.size());
+    };
+    if (options->method == "host") {
+      HostMap host;
+      std::tie(digest, size) = work(host);
+    } else if (options->method == "cluster") {
+      const ClusterEngine engine = cluster_engine("--engine", options->engine);
+      auto cluster = cluster::Cluster::open({.machines = options->transport == "mpi" ? 0 : options->machines,
+                                             .transport = options->transport,
+                                             .seed = common.seed});
+      // Every machine gets all answers; one in each process keeps them.
+      std::once_flag once;
+      cluster.run([&](cluster::Machine& me) {
+        SpmdIndex index(me, {.engine = engine, .seed = common.seed});
+        const auto result = work(index);
+        std::call_once(once, [&] { std::tie(digest, size) = result; });
+      });
+      if (!cluster.is_first()) return;
+    } else {
+      const Method method =
+          make_method(options->method, {.modules = options->modules}, {.seed = common.seed});
+      std::tie(digest, size) = work(*method.index);
+    }
+    if (options->check) oracle.bulk_load(entries);
     if (options->check && answers_of(oracle, operations) != digest) {
       std::fprintf(stderr, "ballast index: the answers to %s differ from std::map's\n",
                    options->file.c_str());
       throw cli::Exit{static_cast<int>(ExitCode::failed)};
     }
     Table table("Operations", {"operations", "keys now", "digest", "checked"});
-    table.row({std::to_string(count), std::to_string(index.size()), fmt::format("{:016x}", digest),
+    table.row({std::to_string(count), std::to_string(size), fmt::format("{:016x}", digest),
                options->check ? "equal to std::map" : "no"});
     if (common.for_people()) table.print(stdout);
     common.write_json({{"schema", "ballast.index.run/1"},
                        {"operations", count},
-                       {"size", index.size()},
+                       {"size", size},
                        {"digest", fmt::format("{:016x}", digest)},
                        {"checked", options->check}});
   });
