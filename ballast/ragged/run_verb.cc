@@ -11,6 +11,7 @@
 #include "ballast/data/npy.h"
 #include "ballast/ragged/bert.h"
 #include "ballast/ragged/lengths.h"
+#include "ballast/ragged/run_expression.h"
 #include "ballast/ragged/verbs.h"
 
 namespace ballast::ragged {
@@ -129,12 +130,22 @@ void run_embed(const Options& o, const cli::Common& common) {
 
 void add_run(cli::Program& program) {
   const auto o = std::make_shared<Options>();
-  auto verb =
-      program.verb("run", "an encoder over sequences of any lengths, or sentence embeddings, without padding",
-                   {"ballast ragged run --op embed --text sentences.txt --out embeddings.npy",
-                    "ballast ragged run --op encoder --lengths L.txt --input X.npy --weights W.safetensors "
-                    "--heads 12 --out Y.npy --check"});
-  verb->add_option("--op", o->op, "encoder or embed");
+  auto verb = program.verb(
+      "run", "an encoder, sentence embeddings, or an operator of your own over any lengths, without padding",
+      {"ballast ragged run --op embed --text sentences.txt --out embeddings.npy",
+       "ballast ragged run --op expr --expr 'Y[b,i,k] = 2 * X[b,i,k]' --dims 'b:B i(b):len k:64' --scalar "
+       "B=4 "
+       "--length len=L.txt --tensor X=X.npy --out Y.npy --check",
+       "ballast ragged run --op encoder --lengths L.txt --input X.npy --weights W.safetensors "
+       "--heads 12 --out Y.npy --check"});
+  verb->add_option("--op", o->op, "encoder, embed or expr");
+  const auto e = std::make_shared<ExpressionRun>();
+  verb->add_option("--expr", e->expression, "expr: NAME[dims] = expression; one reduction such as sum(k)");
+  verb->add_option("--dims", e->dims, "expr: name:extent or name(outer):lengths, separated by spaces");
+  verb->add_option("--schedule", e->schedule, "expr: YAML file, a list of primitives (docs/ragged.md)");
+  verb->add_option("--length", e->lengths, "expr: NAME=FILE, one length a line; once a length function");
+  verb->add_option("--scalar", e->scalars, "expr: NAME=INTEGER, such as the batch size");
+  verb->add_option("--tensor", e->inputs, "expr: NAME=FILE.npy, float32; once an input");
   verb->add_option("--lengths", o->lengths, "encoder: one length a line");
   verb->add_option("--input", o->input, "encoder: float32 [sum of lengths, model]");
   verb->add_option("--weights", o->weights,
@@ -144,14 +155,21 @@ void add_run(cli::Program& program) {
   verb->add_option("--epsilon", o->epsilon, "encoder: of the layer norms");
   verb->add_option("--max-length", o->max_length, "encoder: the longest sequence that is accepted");
   verb->add_flag("--causal", o->causal, "encoder: a row sees itself and those before it");
-  verb->add_flag("--check", o->check, "encoder: compare with the double-precision reference (slow)");
+  verb->add_flag("--check", o->check,
+                 "encoder: compare with the double-precision reference; expr: with the interpreter (slow)");
   verb->add_option("--text", o->text, "embed: one text a line");
   verb->add_option("--model", o->model,
                    "embed: folder with config.json, vocab.txt, model.safetensors (default: MiniLM-L6)");
   verb->add_option("--out", o->output, "result, .npy");
   verb->add_option("--threads", o->threads, "workers (0: all cores)");
-  verb.run([o](const cli::Common& common) {
-    cli::require_one_of("--op", o->op, {"encoder", "embed"});
+  verb.run([o, e](const cli::Common& common) {
+    cli::require_one_of("--op", o->op, {"encoder", "embed", "expr"});
+    if (o->op == "expr") {
+      e->output = o->output;
+      e->check = o->check;
+      e->threads = o->threads;
+      return run_expression(*e, common);
+    }
     if (o->op == "embed") {
       run_embed(*o, common);
     } else {
