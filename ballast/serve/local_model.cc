@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "ballast/base/bench.h"
+#include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/base/statistics.h"
@@ -167,6 +168,7 @@ PerfModel profile_executor(LlamaExecutor& executor, const ExecutorOptions& optio
 }
 
 LocalModel open_local_model(const LocalModelOptions& options) {
+  cli::require_one_of("--weights", options.weights, {"as-is", "auto", "q4_0", "q4_1", "q8_0", "bf16", "f32"});
   LocalModel local;
   local.executor = options.executor;
   local.path = model_file(options.model);
