@@ -39,14 +39,14 @@ void stop(const cli::Common& common, Section& section) {
 
   std::vector<RunResult> results;
   for (const auto& [method, rate] :
-       std::vector<std::pair<std::string, double>>{{"zero", 3e-4}, {"lora", 2e-3}, {"lsp", 6e-4}}) {
+       std::vector<std::pair<std::string, double>>{{"zero", 3e-4}, {"lora", 5e-3}, {"lsp", 1e-3}}) {
     MethodOptions run{.method = method,
                       .rate = rate,
                       .warmup = 2,
                       .seconds = 24 * limits.compute_seconds(),
-                      .evaluate_every = 3,
-                      .evaluate_windows = 8};
-    run.lsp.fit.iterations = 12;
+                      .evaluate_every = 4,
+                      .evaluate_windows = 4};
+    run.lsp.fit.iterations = 4;  // a short run: each iteration is paid for in steps
     run.seed = common.seed;
     results.push_back(run_method(workload, limits, run));
     cli::stop_if_interrupted();
