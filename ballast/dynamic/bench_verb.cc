@@ -117,15 +117,26 @@ void tree_lstm(Bench& bench, std::uint64_t seed, bool quick) {
 }  // namespace
 
 void add_bench(cli::Program& program) {
-  auto quick = std::make_shared<bool>(false);
-  auto verb = program.verb("bench", "the figures of the chapter",
-                           {"ballast dynamic bench --quick", "ballast dynamic bench --json out.json"});
-  verb->add_flag("--quick", *quick, "fewer iterations and rounds: ends within three minutes");
-  verb.run([quick](const cli::Common& common) {
-    Bench bench("dynamic", "policies", common);
-    batch_counts(bench, common.seed, *quick ? 300 : 1000);
-    tree_lstm(bench, common.seed, *quick);
-    bench_models(bench, common.seed, *quick);
+  struct Options {
+    bool quick = false;
+    std::string suite = "all";
+  };
+  auto options = std::make_shared<Options>();
+  auto verb =
+      program.verb("bench", "the figures of the chapter",
+                   {"ballast dynamic bench --quick", "ballast dynamic bench --suite models --json out.json"});
+  verb->add_flag("--quick", options->quick, "fewer models, iterations and rounds");
+  verb->add_option("--suite", options->suite,
+                   "policies (Table A and the TreeLSTM by hand), models (Tables B to F) or all")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"policies", "models", "all"}));
+  verb.run([options](const cli::Common& common) {
+    Bench bench("dynamic", options->suite, common);
+    if (options->suite != "models") {
+      batch_counts(bench, common.seed, options->quick ? 300 : 1000);
+      tree_lstm(bench, common.seed, options->quick);
+    }
+    if (options->suite != "policies") bench_models(bench, common.seed, options->quick);
     bench.finish();
   });
 }
