@@ -75,10 +75,9 @@ figures: build
 	  $(BUILD)/bin/ballast $$c bench --quick --json docs/figures/$$c.json || exit 1; done
 	@python3 cmake/claims.py
 
-# A Debian package, without competitors under the GPL.
+# A Debian package.
 package: setup
-	@cmake -S . -B $(BUILD)-package -G Ninja -DCMAKE_BUILD_TYPE=Release -DBALLAST_ONLY="$(COMPONENTS)" -DBALLAST_TESTS=OFF \
-	  -DBALLAST_GPL_PEERS=OFF >/dev/null
+	@cmake -S . -B $(BUILD)-package -G Ninja -DCMAKE_BUILD_TYPE=Release -DBALLAST_ONLY="$(COMPONENTS)" -DBALLAST_TESTS=OFF >/dev/null
 	@cmake --build $(BUILD)-package
 	@cd $(BUILD)-package && cpack --config CPackConfig.cmake && ls -1 $(CURDIR)/$(BUILD)-package/*.deb
 

@@ -1,7 +1,6 @@
 # Compiler settings shared by every component, and the switches a builder may set.
 
 option(BALLAST_TESTS "Build the test programs" ON)
-option(BALLAST_GPL_PEERS "Link competitors under the GPL (igraph) into `bench`: not for programs that are handed on" ON)
 set(BALLAST_SANITIZE "" CACHE STRING "Sanitizers, as the compiler spells them: address,undefined or thread")
 option(BALLAST_FUZZ "Build libFuzzer targets (needs clang)" OFF)
 set(BALLAST_ONLY "" CACHE STRING "Build only these components and what they stand on; empty builds all")
