@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "ballast/federate/archive.h"
+
 namespace ballast::federate {
 
 using SlotId = int;
@@ -33,6 +35,7 @@ class Assignment {
   std::vector<int> steps_of(ClientId client, SlotId slot) const;
   /// The latest step with a batch of the slot, or -1.
   int last_use(SlotId slot) const;
+  void archive(Archive& a) { a& rows_; }
 
  private:
   std::vector<std::vector<SlotId>> rows_;  // [client][step], -1: none

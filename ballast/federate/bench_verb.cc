@@ -5,6 +5,7 @@
 
 #include "ballast/base/bench.h"
 #include "ballast/base/statistics.h"
+#include "ballast/federate/bench_suites.h"
 #include "ballast/federate/verbs.h"
 
 namespace ballast::federate {
@@ -16,7 +17,8 @@ struct Cell {
 };
 
 const std::vector<std::string>& single_model_strategies() {
-  static const std::vector<std::string> names{"oblivious", "win:1", "win:2", "lin", "exp"};
+  static const std::vector<std::string> names{"oblivious", "win:1",     "win:2",          "lin",
+                                              "exp",       "driftsurf", "adaptive_fedavg"};
   return names;
 }
 
@@ -40,7 +42,7 @@ void accuracy_suite(Bench& bench, const std::vector<Cell>& cells, const std::str
       names.insert(names.end(), single_model_strategies().begin(), single_model_strategies().end());
       double best_single = 0;
       for (const auto& name : names) {
-        StrategySpec spec{.name = name, .drift = {}};
+        StrategySpec spec{.name = name, .data = cell.data, .seed = config.seed};
         spec.drift.delta = default_delta(cell.data);
         const RunLog log = run_one(federation, spec, config);
         accuracy[name].push_back(100 * log.accuracy());
@@ -113,11 +115,17 @@ void ablation_suite(Bench& bench, const std::string& budget, int seeds) {
       {"eager (no isolation, no merging)", accuracy_of("feddrift_eager", [](FedDriftOptions&) {})},
       {"single linkage", accuracy_of("feddrift", [](FedDriftOptions& o) { o.linkage = Linkage::single; })},
       {"distance B", accuracy_of("feddrift", [](FedDriftOptions& o) { o.distance_b = true; })},
-      {"cold start", accuracy_of("feddrift", [](FedDriftOptions& o) { o.warm_start = false; })},
+      {"cold start", accuracy_of("feddrift", [](FedDriftOptions& o) { o.init_new = "random"; })},
       {"isolation 2", accuracy_of("feddrift", [](FedDriftOptions& o) { o.isolation_steps = 2; })},
       {"delta x 1/4", accuracy_of("feddrift", [](FedDriftOptions& o) { o.delta /= 4; })},
       {"delta x 4", accuracy_of("feddrift", [](FedDriftOptions& o) { o.delta *= 4; })},
       {"auto delta", accuracy_of("feddrift", [](FedDriftOptions& o) { o.auto_delta = true; })},
+      {"merge before choosing", accuracy_of("feddrift", [](FedDriftOptions& o) { o.merge_first = true; })},
+      {"baseline now", accuracy_of("feddrift", [](FedDriftOptions& o) { o.baseline = "now"; })},
+      {"baseline reference", accuracy_of("feddrift", [](FedDriftOptions& o) { o.baseline = "reference"; })},
+      {"loss as metric", accuracy_of("feddrift", [](FedDriftOptions& o) { o.use_loss = true; })},
+      {"average linkage", accuracy_of("feddrift", [](FedDriftOptions& o) { o.linkage = Linkage::average; })},
+      {"history of 3 steps", accuracy_of("feddrift", [](FedDriftOptions& o) { o.history = 3; })},
       {"FedDrift-C", accuracy_of("feddrift_c", [](FedDriftOptions&) {})},
   };
   for (const auto& [name, value] : others) {
@@ -129,33 +137,6 @@ void ablation_suite(Bench& bench, const std::string& budget, int seeds) {
                .better = Better::higher,
                .note = fmt::format("{:+.2f} points", full - value)});
   }
-}
-
-void scale_suite(Bench& bench, const cli::Common& common, double seconds) {
-  const auto federation =
-      make_federation({.name = "sine", .samples = 500, .seed = common.seed}, ConceptPattern::named("A"));
-  const MlpShape shape{2, 4, 2};
-  DrawTable table;
-  for (int step = 0; step < 4; ++step) table.add(federation.batch(0, step), 1.0);
-  Params params = fresh_params(shape, common.seed, 0);
-  OptimizerState state;
-  Trainer trainer(shape);
-  const OptimizerConfig config;
-  std::vector<double> rates;
-  const int steps = 20'000;
-  for (double spent = 0; spent < seconds || rates.size() < 5;) {
-    const double took =
-        time_of([&] { trainer.train(params, state, config, table, steps, 50, rates.size()); });
-    spent += took;
-    rates.push_back(steps / took / 1000);
-  }
-  bench.add({.id = "scale.fused",
-             .what = "optimizer steps of one core, SINE, batch 50, keyed draws counted",
-             .unit = "k/s",
-             .ours = median(rates),
-             .better = Better::higher,
-             .target = 800,
-             .note = fmt::format("spread {:.0f}-{:.0f}", quantile(rates, 0.1), quantile(rates, 0.9))});
 }
 
 }  // namespace
@@ -170,13 +151,17 @@ void add_bench(cli::Program& program) {
   auto verb = program.verb(
       "bench", "the figures of the chapter",
       {"ballast federate bench --quick", "ballast federate bench --suite accuracy --seeds 3 --json a.json"});
-  verb->add_option("--suite", options->suite, "accuracy, ablation, scale or all")->capture_default_str();
+  verb->add_option("--suite", options->suite,
+                   "accuracy, detection, ablation, comm, scale, fault, privacy, peers or all")
+      ->capture_default_str();
   verb->add_option("--seeds", options->seeds, "seeds 1 to N")
       ->capture_default_str()
       ->check(CLI::Range(1, 100));
   verb->add_flag("--quick", options->quick, "small budgets, two seeds: ends within three minutes");
   verb.run([options](const cli::Common& common) {
-    cli::require_one_of("--suite", options->suite, {"accuracy", "ablation", "scale", "all"});
+    cli::require_one_of(
+        "--suite", options->suite,
+        {"accuracy", "detection", "ablation", "comm", "scale", "fault", "privacy", "peers", "all"});
     Bench bench("federate", options->suite, common);
     const auto wanted = [&](const std::string& name) {
       return options->suite == "all" || options->suite == name;
@@ -188,11 +173,19 @@ void add_bench(cli::Program& program) {
                                  {"circle", "A", 0.95, 0.7},
                                  {"sea", "A", 0.95, 0.7},
                                  {"sea", "B", 0.85, 1.5}};
-      if (!options->quick) cells.push_back({"fmnist", "A", 0.85, 0.7});
+      if (!options->quick) {
+        cells.push_back({"fmnist", "A", 0.85, 0.7});
+        cells.push_back({"fmnist", "B", 0.85, 1.5});
+      }
       accuracy_suite(bench, cells, budget, seeds);
     }
+    if (wanted("detection")) detection_suite(bench, options->quick, budget, seeds);
     if (wanted("ablation")) ablation_suite(bench, budget, seeds);
     if (wanted("scale")) scale_suite(bench, common, options->quick ? 2 : 10);
+    if (wanted("comm")) comm_suite(bench, budget, seeds);
+    if (wanted("fault")) fault_suite(bench, budget, seeds);
+    if (wanted("privacy")) privacy_suite(bench, common, budget);
+    if (wanted("peers")) peer_suite(bench, common);
     bench.finish();
   });
 }

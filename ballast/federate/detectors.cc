@@ -263,7 +263,7 @@ class Adwin : public DriftDetector {
 }  // namespace
 
 std::vector<std::string> detector_names() {
-  return {"ddm", "eddm", "hddm_a", "hddm_w", "page_hinkley", "adwin"};
+  return {"ddm", "eddm", "hddm_a", "hddm_w", "page_hinkley", "adwin", "kswin"};
 }
 
 std::unique_ptr<DriftDetector> make_detector(const std::string& name, const DetectorOptions& options) {
@@ -273,6 +273,7 @@ std::unique_ptr<DriftDetector> make_detector(const std::string& name, const Dete
   if (name == "hddm_a") return std::make_unique<HddmA>(options);
   if (name == "hddm_w") return std::make_unique<HddmW>(options);
   if (name == "page_hinkley") return std::make_unique<PageHinkley>();
+  if (name == "kswin") return make_kswin(1);
   return std::make_unique<Adwin>();
 }
 

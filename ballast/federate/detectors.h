@@ -6,6 +6,7 @@
 //   for (double x : errors) { detector->update(x); if (detector->drift()) ... }
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,8 +36,13 @@ struct DetectorOptions {
   double warning_level = 0;  ///< 0: the detector's default (DDM 2.0, EDDM 0.95, HDDM 0.005)
 };
 
-/// ddm, eddm, hddm_a, hddm_w, page_hinkley, adwin.
+/// ddm, eddm, hddm_a, hddm_w, page_hinkley, adwin, kswin.
 std::vector<std::string> detector_names();
+/// KSWIN draws at random; make_detector gives it seed 1.
+std::unique_ptr<DriftDetector> make_kswin(std::uint64_t seed);
+/// Chance that two samples of n values of one continuous distribution differ by h / n or more in the
+/// statistic of Kolmogorov and Smirnov; exact.
+double smirnov_p_value(int n, int h);
 std::unique_ptr<DriftDetector> make_detector(const std::string& name, const DetectorOptions& options = {});
 
 }  // namespace ballast::federate

@@ -55,6 +55,26 @@ TEST(Detectors, PublishedDetections) {
   EXPECT_THROW(make_detector("admin"), InvalidInput);
 }
 
+// scipy.stats.ks_2samp(method="exact") of samples of 30 with these differences; and by hand for n = 1 and 2.
+TEST(Kswin, ExactPValues) {
+  EXPECT_NEAR(smirnov_p_value(1, 1), 1.0, 1e-12);
+  EXPECT_NEAR(smirnov_p_value(2, 2), 2.0 / 6, 1e-12);  // of 6 walks, RRUU and UURR
+  EXPECT_NEAR(smirnov_p_value(3, 3), 2.0 / 20, 1e-12);
+  EXPECT_NEAR(smirnov_p_value(3, 1), 1.0, 1e-12);
+}
+
+// It draws at random: no index, but a drift right after the change, for every seed.
+TEST(Kswin, SeesTheChangeOfLevel) {
+  const std::string levels = stream("levels.txt");
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const auto found = detect(*make_kswin(seed), levels);
+    EXPECT_TRUE(
+        std::any_of(found.drifts.begin(), found.drifts.end(), [](int at) { return at > 1000 && at <= 1030; }))
+        << "seed " << seed;
+    EXPECT_LE(found.drifts.size(), 8u) << "seed " << seed;
+  }
+}
+
 // The figures of the accountant that the method's literature prints for MNIST-sized training.
 TEST(Accountant, PublishedEpsilons) {
   const auto mnist = gaussian_privacy_loss(256.0 / 60000, 1.1, 14062, 1e-5);

@@ -4,236 +4,194 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
-#include <map>
-#include <set>
+#include <bit>
 
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
+#include "ballast/cluster/cluster.h"
+#include "ballast/federate/coordinator.h"
 
 namespace ballast::federate {
 namespace {
 
-enum class Purpose : std::uint64_t { draw = 1, cross_eval = 2, init = 3 };
-
-std::uint64_t key_of(std::uint64_t seed, Purpose purpose, int step, int round, int client, int slot) {
-  std::uint64_t key = mix64(seed);
-  for (std::uint64_t part : {static_cast<std::uint64_t>(purpose), static_cast<std::uint64_t>(step),
-                             static_cast<std::uint64_t>(round), static_cast<std::uint64_t>(client),
-                             static_cast<std::uint64_t>(slot)}) {
-    key = mix64(key ^ part);
-  }
-  return key;
-}
-
-class Simulation {
+/// A client's view of a simulated federation.
+class FederationStore : public ClientStore {
  public:
-  Simulation(const Federation& federation, Strategy& strategy, const RunConfig& config)
-      : federation_(federation),
-        strategy_(strategy),
-        config_(config),
-        shape_{federation.features(), config.hidden > 0 ? config.hidden : 2 * federation.features(),
-               federation.classes()},
-        arena_(config.threads),
-        trainers_([this] { return Trainer(shape_); }),
-        log_{.strategy = strategy.name(),
-             .data = federation.name(),
-             .prequential = {},
-             .serving = {},
-             .models = {},
-             .events = {},
-             .ledger = {},
-             .optimizer_steps = 0,
-             .pattern = federation.pattern(),
-             .parameters = {}} {}
+  FederationStore(const Federation& federation, int client) : federation_(federation), client_(client) {}
+  const Samples* batch(int step) override { return &federation_.batch(client_, step); }
 
-  RunLog run(const std::function<void(int, int)>& progress) {
-    for (int step = 0; step < federation_.steps(); ++step) {
-      cli::stop_if_interrupted();
-      run_step(step);
-      if (progress) progress(step + 1, federation_.steps());
+ private:
+  const Federation& federation_;
+  int client_;
+};
+
+/// All clients of a federation, or a block of them, on the threads of this process.
+class ThreadWorkforce : public Workforce {
+ public:
+  ThreadWorkforce(const Federation& federation, const RunConfig& config, const MlpShape& shape, int threads)
+      : shape_(shape), arena_(threads), trainers_([this] { return Trainer(shape_); }) {
+    stores_.reserve(static_cast<std::size_t>(federation.clients()));
+    for (int c = 0; c < federation.clients(); ++c) {
+      stores_.emplace_back(federation, c);
+      runtimes_.emplace_back(shape, config, stores_.back());
     }
-    log_.events = strategy_.events();
-    log_.parameters = models_;
-    return std::move(log_);
+  }
+
+  // In blocks, so that only a block's models are in memory at a time.
+  void perform(const std::vector<ClientTask>& tasks, const ModelStore& models, bool,
+               const Sink& sink) override {
+    constexpr std::size_t kBlock = 256;
+    const ModelSource source = [&](SlotId slot) -> const Params& {
+      return models.params.at(static_cast<std::size_t>(slot));
+    };
+    for (std::size_t first = 0; first < tasks.size(); first += kBlock) {
+      std::vector<ClientResult> results(std::min(kBlock, tasks.size() - first));
+      arena_.execute([&] {
+        tbb::parallel_for(std::size_t{0}, results.size(), [&](std::size_t i) {
+          const ClientTask& task = tasks[first + i];
+          results[i] =
+              runtimes_[static_cast<std::size_t>(task.client)].perform(task, source, trainers_.local());
+        });
+      });
+      for (ClientResult& result : results) sink(result);
+    }
   }
 
  private:
-  std::uint64_t model_bytes() const { return shape_.size() * sizeof(float); }
-
-  void run_step(int step) {
-    StepInfo info{.step = step, .samples = {}};
-    for (int c = 0; c < federation_.clients(); ++c) info.samples.push_back(federation_.batch(c, step).size());
-    const auto scored = strategy_.begin_step(info);
-    apply_model_ops();
-    strategy_.on_scores(score(scored, step));
-    apply_model_ops();
-    if (const auto compared = strategy_.cross_eval(); !compared.empty()) {
-      strategy_.on_cross_eval(cross_evaluate(compared, step));
-      apply_model_ops();
-    }
-    std::map<std::pair<SlotId, ClientId>, OptimizerState> states;
-    for (int round = 0; round < config_.rounds; ++round) {
-      if (strategy_.rescores_each_round() && round > 0) strategy_.on_scores(score(scored, step));
-      train_round(step, round, states);
-    }
-    if (strategy_.wants_scores_after_training()) strategy_.on_trained_scores(score({0}, step));
-    evaluate(step);
-  }
-
-  Params& model(SlotId slot) {
-    if (static_cast<std::size_t>(slot) >= models_.size()) models_.resize(static_cast<std::size_t>(slot) + 1);
-    return models_[static_cast<std::size_t>(slot)];
-  }
-
-  void apply_model_ops() {
-    for (const ModelOp& op : strategy_.take_model_ops()) {
-      if (op.kind == ModelOp::Kind::fresh) {
-        model(op.slot) = fresh_params(shape_, config_.seed, mix64(static_cast<std::uint64_t>(op.slot)));
-      } else if (op.kind == ModelOp::Kind::copy) {
-        const Params source = model(op.sources.at(0));
-        model(op.slot) = source;
-      } else {
-        std::vector<WeightedParams> terms;
-        for (std::size_t i = 0; i < op.sources.size(); ++i)
-          terms.push_back({&model(op.sources[i]), op.weights[i]});
-        Params merged = weighted_mean(terms);
-        model(op.slot) = std::move(merged);
-      }
-    }
-  }
-
-  template <typename Work>
-  void for_all(std::size_t count, const Work& work) {
-    arena_.execute([&] {
-      tbb::parallel_for(std::size_t{0}, count, [&](std::size_t i) { work(i, trainers_.local()); });
-    });
-  }
-
-  ScoreTable score(const std::vector<SlotId>& slots, int step) {
-    ScoreTable table(static_cast<std::size_t>(federation_.clients()), std::vector<ScoreStat>(slots.size()));
-    for_all(table.size(), [&](std::size_t c, Trainer& trainer) {
-      for (std::size_t k = 0; k < slots.size(); ++k) {
-        table[c][k] = trainer.score(models_[static_cast<std::size_t>(slots[k])],
-                                    federation_.batch(static_cast<int>(c), step));
-      }
-    });
-    log_.ledger.models_down += table.size() * slots.size() * model_bytes();
-    return table;
-  }
-
-  // Model i on a sub-sample of the data of cluster j: at most cross_eval_batches mini-batches in total, split
-  // over the clients that hold data of j in proportion to what they hold.
-  std::vector<std::vector<ScoreStat>> cross_evaluate(const std::vector<SlotId>& slots, int step) {
-    const std::size_t n = slots.size();
-    std::vector<std::vector<ScoreStat>> matrix(n, std::vector<ScoreStat>(n));
-    const auto budget =
-        static_cast<std::uint64_t>(config_.cross_eval_batches) * static_cast<std::uint64_t>(config_.batch);
-    struct Job {
-      std::size_t j;
-      int client, batch_step;
-      std::uint64_t count;
-    };
-    std::vector<Job> jobs;
-    for (std::size_t j = 0; j < n; ++j) {
-      std::uint64_t held = 0;
-      const std::size_t first = jobs.size();
-      for (int c = 0; c < federation_.clients(); ++c) {
-        for (int s : strategy_.cluster_steps(slots[j], c)) {
-          jobs.push_back({j, c, s, federation_.batch(c, s).size()});
-          held += jobs.back().count;
-        }
-      }
-      for (std::size_t k = first; k < jobs.size() && held > budget; ++k) {
-        jobs[k].count = (jobs[k].count * budget + held - 1) / held;
-      }
-    }
-    std::vector<std::vector<ScoreStat>> parts(jobs.size(), std::vector<ScoreStat>(n));
-    for_all(jobs.size(), [&](std::size_t k, Trainer& trainer) {
-      const Job& job = jobs[k];
-      const std::uint64_t key =
-          key_of(config_.seed, Purpose::cross_eval, step, job.batch_step, job.client, slots[job.j]);
-      for (std::size_t i = 0; i < n; ++i) {
-        parts[k][i] = trainer.score_drawn(models_[static_cast<std::size_t>(slots[i])],
-                                          federation_.batch(job.client, job.batch_step), job.count, key);
-      }
-    });
-    std::set<int> asked;
-    for (std::size_t k = 0; k < jobs.size(); ++k) {
-      for (std::size_t i = 0; i < n; ++i) matrix[i][jobs[k].j] += parts[k][i];
-      asked.insert(jobs[k].client);
-    }
-    log_.ledger.models_down += asked.size() * n * model_bytes();
-    log_.ledger.stats_up += asked.size() * n * n * sizeof(ScoreStat);
-    return matrix;
-  }
-
-  void train_round(int step, int round, std::map<std::pair<SlotId, ClientId>, OptimizerState>& states) {
-    struct Job {
-      SlotId slot;
-      int client;
-      DrawTable table;
-      OptimizerState* state;
-      Params params;
-    };
-    std::vector<Job> jobs;
-    for (SlotId slot : strategy_.training_slots()) {
-      for (int c = 0; c < federation_.clients(); ++c) {
-        DrawTable table;
-        for (const auto& batch : strategy_.train_batches(slot, c))
-          table.add(federation_.batch(c, batch.step), batch.weight);
-        if (!table.empty()) jobs.push_back({slot, c, std::move(table), &states[{slot, c}], model(slot)});
-      }
-    }
-    for_all(jobs.size(), [&](std::size_t k, Trainer& trainer) {
-      Job& job = jobs[k];
-      trainer.train(job.params, *job.state, config_.optimizer, job.table, config_.local_steps, config_.batch,
-                    key_of(config_.seed, Purpose::draw, step, round, job.client, job.slot));
-    });
-    for (std::size_t first = 0; first < jobs.size();) {
-      std::size_t last = first;
-      std::vector<WeightedParams> terms;
-      for (; last < jobs.size() && jobs[last].slot == jobs[first].slot; ++last) {
-        terms.push_back({&jobs[last].params, static_cast<double>(jobs[last].table.samples())});
-      }
-      model(jobs[first].slot) = weighted_mean(terms);
-      first = last;
-    }
-    log_.optimizer_steps += jobs.size() * static_cast<std::uint64_t>(config_.local_steps);
-    log_.ledger.models_down += jobs.size() * model_bytes();
-    log_.ledger.models_up += jobs.size() * model_bytes();
-  }
-
-  void evaluate(int step) {
-    auto& scores = log_.prequential.emplace_back(static_cast<std::size_t>(federation_.clients()));
-    auto& serving = log_.serving.emplace_back();
-    for (int c = 0; c < federation_.clients(); ++c) serving.push_back(strategy_.serving_slot(c));
-    for_all(scores.size(), [&](std::size_t c, Trainer& trainer) {
-      scores[c] = trainer.score(models_[static_cast<std::size_t>(serving[c])],
-                                federation_.batch(static_cast<int>(c), step + 1));
-    });
-    log_.models.push_back(static_cast<int>(std::set<SlotId>(serving.begin(), serving.end()).size()));
-  }
-
-  const Federation& federation_;
-  Strategy& strategy_;
-  const RunConfig config_;
-  const MlpShape shape_;
+  MlpShape shape_;
+  std::vector<FederationStore> stores_;
+  std::vector<ClientRuntime> runtimes_;
   tbb::task_arena arena_;
   tbb::enumerable_thread_specific<Trainer> trainers_;
-  std::vector<Params> models_;
-  RunLog log_;
 };
+
+/// Every machine of a cluster holds an aligned block of the clients and a replica of the coordinator.
+class ClusterWorkforce : public Workforce {
+ public:
+  ClusterWorkforce(cluster::Machine& machine, const Federation& federation, const RunConfig& config,
+                   const MlpShape& shape)
+      : machine_(machine), own_(federation, config, shape, config.threads) {
+    const auto share =
+        static_cast<unsigned>((federation.clients() + machine.machines() - 1) / machine.machines());
+    block_ = static_cast<int>(std::bit_ceil(std::max(1u, share)));
+  }
+
+  void perform(const std::vector<ClientTask>& tasks, const ModelStore& models, bool share,
+               const Sink& sink) override {
+    std::vector<ClientTask> mine;
+    for (const ClientTask& task : tasks) {
+      if (task.client / block_ == machine_.id()) mine.push_back(task);
+    }
+    if (share) {
+      own_.perform(mine, models, true, sink);
+      return;
+    }
+    std::vector<ClientResult> results;
+    own_.perform(mine, models, false, [&](ClientResult& result) { results.push_back(std::move(result)); });
+    for (const auto& bytes : everyones(to_bytes(std::move(results)))) {
+      for (ClientResult& result : from_bytes<std::vector<ClientResult>>(bytes)) sink(result);
+    }
+  }
+
+  void combine(std::map<SlotId, TreeSum>& sums, std::vector<std::uint64_t>& counters) override {
+    const auto all = everyones(to_bytes(std::pair(sums, counters)));
+    sums.clear();
+    std::fill(counters.begin(), counters.end(), 0);
+    for (const auto& bytes : all) {
+      auto [theirs, counted] =
+          from_bytes<std::pair<std::map<SlotId, TreeSum>, std::vector<std::uint64_t>>>(bytes);
+      for (const auto& [slot, sum] : theirs) sums[slot].add(sum);
+      for (std::size_t i = 0; i < counters.size(); ++i) counters[i] += counted[i];
+    }
+  }
+
+ private:
+  std::vector<std::string> everyones(const std::string& mine) {
+    std::vector<std::string> all;
+    for (const auto& bytes : machine_.allgather_bytes(std::as_bytes(std::span(mine))))
+      all.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return all;
+  }
+  cluster::Machine& machine_;
+  ThreadWorkforce own_;
+  int block_ = 1;
+};
+
+Samples part_of(const Samples& samples, std::size_t first, std::size_t last) {
+  const auto width = static_cast<std::ptrdiff_t>(samples.features);
+  const auto a = static_cast<std::ptrdiff_t>(first), b = static_cast<std::ptrdiff_t>(last);
+  return {samples.features,
+          {samples.x.begin() + a * width, samples.x.begin() + b * width},
+          {samples.y.begin() + a, samples.y.begin() + b}};
+}
+
+MlpShape shape_of(const Federation& federation, const RunConfig& config) {
+  return {federation.features(), config.hidden > 0 ? config.hidden : 2 * federation.features(),
+          federation.classes()};
+}
+
+RunLog run_with(Workforce& workforce, const Federation& federation, Strategy& strategy,
+                const RunConfig& config, const std::function<void(int, int)>& progress) {
+  Coordinator coordinator(
+      strategy, config,
+      {federation.features(), federation.classes(), federation.clients(), federation.steps()}, workforce);
+  for (int shown = 0; coordinator.advance();) {
+    cli::stop_if_interrupted();
+    if (coordinator.step() > shown && progress) progress(shown = coordinator.step(), federation.steps());
+  }
+  RunLog log = coordinator.take_log();
+  log.data = federation.name();
+  log.pattern = federation.pattern();
+  return log;
+}
 
 }  // namespace
 
+Samples holdout_part(const Samples& samples) {
+  return part_of(samples, samples.size() - samples.size() / 5, samples.size());
+}
+
+Samples training_part(const Samples& samples) {
+  return part_of(samples, 0, samples.size() - samples.size() / 5);
+}
+
+void RunConfig::check() const {
+  const auto at_least_1 = [](const char* flag, int value) {
+    if (value < 1) throw InvalidInput(flag, std::to_string(value), "at least 1");
+  };
+  at_least_1("--rounds", rounds);
+  at_least_1("--local-steps", local_steps);
+  at_least_1("--batch", batch);
+  at_least_1("--threads", threads);
+  if (!(fraction > 0 && fraction <= 1))
+    throw InvalidInput("--fraction", std::to_string(fraction), "above 0 and at most 1");
+  if (!(privacy.clip >= 0))
+    throw InvalidInput("--clip", std::to_string(privacy.clip), "a norm of at least 0");
+  if (!(privacy.noise >= 0))
+    throw InvalidInput("--noise", std::to_string(privacy.noise), "a factor of at least 0");
+  if (privacy.noise > 0 && privacy.clip == 0)
+    throw InvalidInput("--noise needs --clip: without a largest norm no noise hides an update");
+  if (privacy.noise > 0 && aggregator.needs_all())
+    throw InvalidInput("--noise goes with --aggregate mean only: the sum is what the noise protects");
+  for (const auto& [flag, value] : {std::pair{"--churn", faults.churn},
+                                    {"--stragglers", faults.stragglers},
+                                    {"--sign-flip", faults.sign_flip}}) {
+    if (!(value >= 0 && value < 1)) throw InvalidInput(flag, std::to_string(value), "at least 0 and below 1");
+  }
+}
+
 RunLog run(const Federation& federation, Strategy& strategy, const RunConfig& config,
            const std::function<void(int, int)>& progress) {
-  if (config.rounds < 1) throw InvalidInput("--rounds", std::to_string(config.rounds), "at least 1");
-  if (config.local_steps < 1)
-    throw InvalidInput("--local-steps", std::to_string(config.local_steps), "at least 1");
-  if (config.batch < 1) throw InvalidInput("--batch", std::to_string(config.batch), "at least 1");
-  if (config.threads < 1) throw InvalidInput("--threads", std::to_string(config.threads), "at least 1");
-  return Simulation(federation, strategy, config).run(progress);
+  config.check();
+  ThreadWorkforce workforce(federation, config, shape_of(federation, config), config.threads);
+  return run_with(workforce, federation, strategy, config, progress);
+}
+
+RunLog run_on(cluster::Machine& machine, const Federation& federation, Strategy& strategy,
+              const RunConfig& config) {
+  config.check();
+  ClusterWorkforce workforce(machine, federation, config, shape_of(federation, config));
+  return run_with(workforce, federation, strategy, config, {});
 }
 
 }  // namespace ballast::federate

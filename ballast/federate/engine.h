@@ -1,7 +1,8 @@
-// Runs a strategy over a simulated federation on the threads of this machine.
+// Runs a strategy over a simulated federation on the threads of this machine, or on the machines of a
+// cluster.
 //
 // All randomness is keyed by (seed, purpose, step, round, client, slot), and sums over clients follow a fixed
-// tree, so the result is the same for every number of threads.
+// tree, so the result is the same for every number of threads and ranks, and over a network.
 #pragma once
 
 #include <functional>
@@ -9,10 +10,24 @@
 #include <vector>
 
 #include "ballast/base/json.h"
+#include "ballast/federate/compression.h"
+#include "ballast/federate/privacy.h"
+#include "ballast/federate/robust.h"
 #include "ballast/federate/samples.h"
 #include "ballast/federate/strategy.h"
 
+namespace ballast::cluster {
+class Machine;
+}
+
 namespace ballast::federate {
+
+/// Faults that a simulation plays, keyed by the run's seed.
+struct FaultConfig {
+  double churn = 0;       ///< chance of a client to be away in a round
+  double stragglers = 0;  ///< chance of an update to come too late (its bytes are spent)
+  double sign_flip = 0;   ///< fraction of clients that send the opposite of their update
+};
 
 struct RunConfig {
   int hidden = 0;  ///< 0: twice the number of features
@@ -21,12 +36,33 @@ struct RunConfig {
   int cross_eval_batches = 20;
   int threads = 2;
   std::uint64_t seed = 1;
+  double fraction = 1;           ///< chance of a client to be in a round's cohort
+  bool reset_optimizer = false;  ///< every round in place of every step
+  bool local_slots = true;       ///< a model with one contributor is trained there and uploaded once a step
+  bool holdout = false;          ///< score on a fifth of each batch that is never trained on
+  std::string server_optimizer = "none";
+  Aggregator aggregator;
+  Compression compression;
+  PrivacyConfig privacy;
+  FaultConfig faults;
+
+  /// Throws InvalidInput for values that cannot be, naming the flag.
+  void check() const;
 };
 
-/// Bytes that would cross the network: parameters and statistics, without headers. Counted, both directions.
+/// The last fifth of a batch, which the hold-out baseline scores on, and the rest.
+Samples holdout_part(const Samples& samples);
+Samples training_part(const Samples& samples);
+
+/// Bytes that cross the network by phase: parameters, statistics and task lists, without framing. A client
+/// that holds a model already does not get it again. Counted.
 struct Ledger {
   std::uint64_t models_down = 0, models_up = 0, stats_up = 0;
+  std::uint64_t score_down = 0, cross_down = 0, train_down = 0, evaluate_down = 0;  ///< parts of models_down
   std::uint64_t total() const { return models_down + models_up + stats_up; }
+  void archive(Archive& a) {
+    a& models_down& models_up& stats_up& score_down& cross_down& train_down& evaluate_down;
+  }
 };
 
 /// What happened, by step and client.
@@ -39,6 +75,8 @@ struct RunLog {
   std::vector<Event> events;
   Ledger ledger;
   std::uint64_t optimizer_steps = 0;
+  std::uint64_t rejected = 0;  ///< updates that were refused (not finite, far too long)
+  double epsilon = 0;          ///< spent, with differential privacy
   ConceptPattern pattern;
   std::vector<Params> parameters;  ///< of every slot, at the end
 
@@ -58,5 +96,10 @@ double adjusted_rand_index(const std::vector<int>& a, const std::vector<int>& b)
 /// `progress(done, total)` is called after every step.
 RunLog run(const Federation& federation, Strategy& strategy, const RunConfig& config,
            const std::function<void(int, int)>& progress = {});
+
+/// The same on all machines of a cluster (threads or MPI ranks), each with an aligned block of the clients;
+/// every machine has the result. Each machine gives its own strategy, made alike.
+RunLog run_on(cluster::Machine& machine, const Federation& federation, Strategy& strategy,
+              const RunConfig& config);
 
 }  // namespace ballast::federate

@@ -33,20 +33,29 @@ class FedDrift : public Strategy {
   }
   std::vector<SlotId> begin_step(const StepInfo& info) override;
   void on_scores(const ScoreTable& scores) override;
+  std::vector<SlotId> left_to_score() const override { return active_; }
   std::vector<SlotId> cross_eval() override;
   void on_cross_eval(const std::vector<std::vector<ScoreStat>>& matrix) override;
   std::vector<SlotId> training_slots() const override;
   std::vector<TrainBatch> train_batches(SlotId slot, ClientId client) const override;
-  bool wants_scores_after_training() const override { return step_ == 0; }
+  Wishes wishes() const override;
+  void on_previous_scores(const ScoreTable& scores) override;
+  void on_detections(const std::vector<bool>& detected) override { detected_ = detected; }
+  std::vector<SlotId> trained_score_slots() const override;
   void on_trained_scores(const ScoreTable& scores) override;
   SlotId serving_slot(ClientId client) const override { return assignment_.owner(client, step_); }
+
+  void archive(Archive& a) override;
 
   const Assignment& assignment() const { return assignment_; }
 
  private:
   struct Baseline {
     double score = 0, variance_of_mean = 0;
+    void archive(Archive& a) { a& score& variance_of_mean; }
   };
+  bool drifted(ClientId client, const ScoreStat& best) const;
+  void settle_orphans(ClientId client, SlotId chosen);
   double score_of(const ScoreStat& stat) const;
   double variance_of_mean(const ScoreStat& stat) const;
   double threshold(const Baseline& before, const ScoreStat& now) const;
@@ -55,6 +64,7 @@ class FedDrift : public Strategy {
   std::optional<SlotId> open_slot(ClientId client, SlotId best);
   bool held_in_isolation(SlotId slot) const;
   void thin_isolated();
+  std::vector<SlotId> find_active() const;
 
   FedDriftOptions options_;
   bool eager_;
@@ -64,7 +74,10 @@ class FedDrift : public Strategy {
   std::map<ClientId, std::pair<SlotId, int>> marked_;  // client -> (slot, release step)
   std::vector<std::optional<Baseline>> baseline_;
   std::vector<std::vector<std::uint64_t>> samples_;  // [step][client]
+  std::vector<bool> detected_;                       // by the clients' stream detectors
+  std::map<ClientId, std::vector<int>> orphans_;     // FedDrift-C: steps that lost their model
   SlotId next_slot_ = 1;
+  int new_starts_ = 0;
 };
 
 }  // namespace ballast::federate

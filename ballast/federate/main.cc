@@ -7,6 +7,11 @@ int main(int argc, char** argv) {
   ballast::federate::add_detect(program);
   ballast::federate::add_pattern(program);
   ballast::federate::add_privacy(program);
+  ballast::federate::add_serve(program);
+  ballast::federate::add_client(program);
+  ballast::federate::add_token(program);
+  ballast::federate::add_status(program);
+  ballast::federate::add_plan(program);
   ballast::federate::add_bench(program);
   ballast::federate::add_tour(program);
   return program.main(argc, argv);

@@ -1,38 +1,11 @@
 #include "ballast/federate/params.h"
 
+#include <bit>
 #include <cmath>
 
 #include "ballast/base/errors.h"
 
 namespace ballast::federate {
-namespace {
-
-// Sum of the terms [begin, end): the left half is the largest power of two below the count, so the tree over
-// the first n clients is the same whatever comes behind them.
-std::vector<double> tree_sum(std::span<const WeightedParams> terms) {
-  if (terms.size() == 1) {
-    std::vector<double> sum(terms[0].params->size());
-    for (std::size_t i = 0; i < sum.size(); ++i)
-      sum[i] = terms[0].weight * static_cast<double>((*terms[0].params)[i]);
-    return sum;
-  }
-  std::size_t half = 1;
-  while (half * 2 < terms.size()) half *= 2;
-  std::vector<double> left = tree_sum(terms.first(half));
-  const std::vector<double> right = tree_sum(terms.subspan(half));
-  for (std::size_t i = 0; i < left.size(); ++i) left[i] += right[i];
-  return left;
-}
-
-double tree_weight(std::span<const WeightedParams> terms) {
-  if (terms.size() == 1) return terms[0].weight;
-  std::size_t half = 1;
-  while (half * 2 < terms.size()) half *= 2;
-  return tree_weight(terms.first(half)) + tree_weight(terms.subspan(half));
-}
-
-}  // namespace
-
 Params fresh_params(const MlpShape& shape, std::uint64_t seed, std::uint64_t stream) {
   Random random(seed, stream);
   Params params(shape.size());
@@ -45,14 +18,74 @@ Params fresh_params(const MlpShape& shape, std::uint64_t seed, std::uint64_t str
   return params;
 }
 
-Params weighted_mean(std::span<const WeightedParams> terms) {
-  BALLAST_CHECK(!terms.empty());
-  if (terms.size() == 1) return *terms[0].params;  // one reporter: its parameters, bit for bit
-  const std::vector<double> sum = tree_sum(terms);
-  const double weight = tree_weight(terms);
-  Params mean(sum.size());
-  for (std::size_t i = 0; i < mean.size(); ++i) mean[i] = static_cast<float>(sum[i] / weight);
+void TreeSum::Node::archive(Archive& a) {
+  a& first& last& weight& sum;
+}
+
+void TreeSum::archive(Archive& a) {
+  a& nodes_& terms_;
+}
+
+void TreeSum::join(Node& left, const Node& right) {
+  for (std::size_t i = 0; i < left.sum.size(); ++i) left.sum[i] += right.sum[i];
+  left.weight += right.weight;
+  left.last = right.last;
+}
+
+// Two neighbours are joined once the next id lies outside of the smallest node of the tree that holds both.
+void TreeSum::join_below(std::uint64_t id) {
+  const auto height = [](std::uint64_t a, std::uint64_t b) { return std::bit_width(a ^ b); };
+  while (nodes_.size() >= 2) {
+    const Node& right = nodes_.back();
+    Node& left = nodes_[nodes_.size() - 2];
+    if (height(left.first, right.last) >= height(right.last, id)) break;
+    join(left, right);
+    nodes_.pop_back();
+  }
+}
+
+void TreeSum::add(std::uint64_t id, const Params& params, double weight) {
+  join_below(id);
+  Node node{id, id, weight, std::vector<double>(params.size())};
+  for (std::size_t i = 0; i < params.size(); ++i) node.sum[i] = weight * static_cast<double>(params[i]);
+  nodes_.push_back(std::move(node));
+  ++terms_;
+}
+
+void TreeSum::add(const TreeSum& behind) {
+  if (behind.empty()) return;
+  Node node = behind.total();
+  join_below(node.first);
+  nodes_.push_back(std::move(node));
+  terms_ += behind.terms_;
+}
+
+TreeSum::Node TreeSum::total() const {
+  BALLAST_CHECK(!nodes_.empty());
+  Node sum = nodes_.back();
+  for (std::size_t i = nodes_.size() - 1; i-- > 0;) {
+    Node left = nodes_[i];
+    join(left, sum);
+    sum = std::move(left);
+  }
+  return sum;
+}
+
+double TreeSum::weight() const {
+  return nodes_.empty() ? 0 : total().weight;
+}
+
+Params TreeSum::mean() const {
+  const Node sum = total();
+  Params mean(sum.sum.size());
+  for (std::size_t i = 0; i < mean.size(); ++i) mean[i] = static_cast<float>(sum.sum[i] / sum.weight);
   return mean;
+}
+
+Params weighted_mean(std::span<const WeightedParams> terms) {
+  TreeSum sum;
+  for (std::size_t i = 0; i < terms.size(); ++i) sum.add(i, *terms[i].params, terms[i].weight);
+  return sum.mean();
 }
 
 }  // namespace ballast::federate

@@ -48,16 +48,17 @@ class Federation {
 
 /// What a simulated federation is made from.
 struct DataSpec {
-  std::string name = "sine";  ///< sine, circle, sea, fmnist
+  std::string name = "sine";  ///< sine, circle, sea, fmnist, letter, mnist
   int samples = 500;          ///< of each client and step
   std::uint64_t seed = 1;
+  std::string folder = {};  ///< mnist: where its IDX files lie
 };
 
 std::vector<std::string> data_names();
 
-/// Draws all batches. SINE and CIRCLE have two concepts, SEA and Fashion-MNIST four; a pattern that names
-/// more is refused. Every sample is keyed by (seed, client, step), so more clients or steps leave the others
-/// as they were. Throws Unavailable naming the package when the data set is not installed.
+/// Draws all batches. SINE and CIRCLE have two concepts, SEA and the real data sets four; a pattern that
+/// names more is refused. Every sample is keyed by (seed, client, step), so more clients or steps leave the
+/// others as they were. Throws Unavailable naming the package when the data set is not installed.
 Federation make_federation(const DataSpec& spec, ConceptPattern pattern);
 
 }  // namespace ballast::federate

@@ -1,16 +1,27 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/cluster/cluster.h"
+#include "ballast/federate/server_optimizer.h"
+#include "ballast/federate/user_data.h"
 #include "ballast/federate/verbs.h"
 
 namespace ballast::federate {
 namespace {
 
 struct SimOptions {
-  std::string data = "sine", pattern = "A", preset = "fast", out, linkage = "complete";
+  std::string data = "sine", pattern = "A", preset = "fast", out, linkage = "complete", engine = "threads";
+  std::string aggregate = "mean", compress = "none", optimizer = "none", distance = "A", metric = "error";
+  FedDriftOptions drift;
+  RunConfig extra;
+  std::string folder, label;
+  int classes = 2;
+  int models = 0;
+  bool shared_slots = false;
   std::vector<std::string> strategies{"oracle", "feddrift", "oblivious"};
   int clients = 0, steps = 0, samples = 500, threads = 2;
   int rounds = 0, local_steps = 0, batch = 0;
@@ -42,30 +53,70 @@ void write_run(const std::string& folder, const RunLog& log) {
 }
 
 void simulate(const SimOptions& options, const cli::Common& common) {
+  const bool own = options.data == "folder";
+  if (own && options.folder.empty()) throw InvalidInput("--data folder needs --folder");
   ConceptPattern pattern = ConceptPattern::from(options.pattern);
   if (options.steps > 0) pattern = pattern.first_steps(options.steps);
   if (options.clients > 0) pattern = pattern.tiled(options.clients);
-  const Federation federation = make_federation(
-      {.name = options.data, .samples = options.samples, .seed = common.seed}, std::move(pattern));
+  const Federation federation = own ? folder_federation(options.folder, options.label, options.classes)
+                                    : make_federation({.name = options.data,
+                                                       .samples = options.samples,
+                                                       .seed = common.seed,
+                                                       .folder = options.folder},
+                                                      std::move(pattern));
   RunConfig config = preset(options.preset, options.data);
   if (options.rounds > 0) config.rounds = options.rounds;
   if (options.local_steps > 0) config.local_steps = options.local_steps;
   if (options.batch > 0) config.batch = options.batch;
   config.threads = options.threads;
   config.seed = common.seed;
+  config.fraction = options.extra.fraction;
+  config.reset_optimizer = options.extra.fraction < 1;
+  config.local_slots = !options.shared_slots;
+  config.holdout = options.drift.baseline == "holdout";
+  config.optimizer.prox = options.extra.optimizer.prox;
+  config.aggregator = Aggregator::from_string(options.aggregate);
+  config.compression = Compression::from_string(options.compress);
+  cli::require_one_of("--server-optimizer", options.optimizer, server_optimizer_names());
+  config.server_optimizer = options.optimizer;
+  config.privacy = options.extra.privacy;
+  config.faults = options.extra.faults;
+  config.check();
+  cli::require_one_of("--engine", options.engine, {"threads", "mpi"});
+  cli::require_one_of("--distance", options.distance, {"A", "B"});
+  cli::require_one_of("--metric", options.metric, {"error", "loss"});
+  std::optional<cluster::Cluster> machines;
+  if (options.engine == "mpi") {
+    machines.emplace(cluster::Cluster::open({.machines = 0, .transport = "mpi", .seed = common.seed}));
+  }
 
   std::vector<RunLog> logs;
   for (const auto& name : options.strategies) {
-    StrategySpec spec{.name = name, .drift = {}};
+    StrategySpec spec{.name = name,
+                      .drift = options.drift,
+                      .models = options.models,
+                      .data = options.data,
+                      .seed = common.seed};
+    spec.drift.distance_b = options.distance == "B";
+    spec.drift.use_loss = options.metric == "loss";
     spec.drift.delta = options.delta >= 0 ? options.delta : default_delta(options.data);
     spec.drift.auto_delta = options.auto_delta;
     spec.drift.linkage = linkage_from_string(options.linkage);
     spec.drift.seed = common.seed;
-    const auto strategy = make_strategy(spec, federation.pattern());
-    logs.push_back(run(federation, *strategy, config));
+    if (machines) {
+      machines->run([&](cluster::Machine& machine) {
+        const auto strategy = make_strategy(spec, federation.pattern());
+        logs.push_back(run_on(machine, federation, *strategy, config));
+      });
+      if (!machines->is_first()) continue;
+    } else {
+      const auto strategy = make_strategy(spec, federation.pattern());
+      logs.push_back(run(federation, *strategy, config));
+    }
     if (!options.out.empty()) write_run(options.out + "/" + name, logs.back());
   }
 
+  if (machines && !machines->is_first()) return;
   Table table(fmt::format("{} under pattern {}: {} clients, {} steps (measured)", options.data,
                           options.pattern, federation.clients(), federation.steps()),
               {"strategy", "accuracy %", "with drifting steps %", "models", "Rand index", "MB (counted)",
@@ -115,7 +166,9 @@ void add_sim(cli::Program& program) {
       "sim", "strategies side by side on a simulated federation under concept drift",
       {"ballast federate sim --data circle --strategy oracle,feddrift,ifca,oblivious",
        "ballast federate sim --data sea --pattern B --preset paper --out runs --report sea.html"});
-  verb->add_option("--data", options->data, "sine, circle, sea or fmnist")->capture_default_str();
+  verb->add_option("--data", options->data,
+                   "sine, circle, sea, fmnist, letter, mnist, or folder (your own files)")
+      ->capture_default_str();
   verb->add_option("--pattern", options->pattern, "A..F, W..Z, R(seed), or a .cp file")
       ->capture_default_str();
   verb->add_option("--strategy", options->strategies,
@@ -131,6 +184,51 @@ void add_sim(cli::Program& program) {
   verb->add_option("--delta", options->delta, "drift threshold on the error (default: by data set)");
   verb->add_flag("--auto-delta", options->auto_delta, "threshold from the standard errors of the scores");
   verb->add_option("--linkage", options->linkage, "complete, average or single")->capture_default_str();
+  verb->add_option("--folder", options->folder,
+                   "mnist: its IDX files; folder: client_0_iter_0.csv and so on");
+  verb->add_option("--label", options->label, "folder: the label column (default: the last)");
+  verb->add_option("--classes", options->classes, "folder: number of labels")->capture_default_str();
+  verb->add_option("--models", options->models, "models of ifca, softcluster, gmm and kue");
+  verb->add_option("--engine", options->engine, "threads, or mpi (start with mpirun)")->capture_default_str();
+  verb->add_option("--fraction", options->extra.fraction, "chance of a client to be in a round");
+  verb->add_option("--aggregate", options->aggregate,
+                   "mean, median, trimmed:0.1, krum:F, multi_krum:F or clipped")
+      ->capture_default_str();
+  verb->add_option("--compress", options->compress, "none, fp16, int8 or topk:FRACTION")
+      ->capture_default_str();
+  verb->add_option("--server-optimizer", options->optimizer,
+                   "none, fedavgm, fedadagrad, fedadam, fedyogi, flash")
+      ->capture_default_str();
+  verb->add_option("--prox", options->extra.optimizer.prox, "FedProx: pull towards the round's start");
+  verb->add_option("--clip", options->extra.privacy.clip, "largest L2 norm of an update");
+  verb->add_option("--noise", options->extra.privacy.noise, "differential privacy: noise over clipping norm");
+  verb->add_flag("--adaptive-clip", options->extra.privacy.adaptive, "the clipping norm follows the median");
+  verb->add_option("--epsilon-budget", options->extra.privacy.epsilon_budget,
+                   "training stops before it is passed");
+  verb->add_option("--churn", options->extra.faults.churn, "chance of a client to miss a round");
+  verb->add_option("--stragglers", options->extra.faults.stragglers, "chance of an update to come too late");
+  verb->add_option("--sign-flip", options->extra.faults.sign_flip,
+                   "fraction of clients that send the opposite");
+  verb->add_flag("--no-local-slots", options->shared_slots,
+                 "models with one contributor travel every round too");
+  verb->add_option("--isolation", options->drift.isolation_steps,
+                   "W: steps that a drifted client trains alone");
+  verb->add_option("--merge-delta", options->drift.merge_delta, "merge threshold (default: delta)");
+  verb->add_option("--distance", options->distance, "A: one model on two data; B: two models on one");
+  verb->add_option("--metric", options->metric, "error or loss")->capture_default_str();
+  verb->add_option("--max-models", options->drift.max_models, "size of the pool (default: clients + 8)");
+  verb->add_option("--init", options->drift.init, "one or per_client")->capture_default_str();
+  verb->add_option("--init-new", options->drift.init_new, "warm, random or reinit_seed")
+      ->capture_default_str();
+  verb->add_option("--baseline", options->drift.baseline, "pre, reference, now or holdout")
+      ->capture_default_str();
+  verb->add_option("--detector", options->drift.detector, "score_delta, none, or one of `detect`")
+      ->capture_default_str();
+  verb->add_option("--history", options->drift.history, "train on so many newest steps of a cluster");
+  verb->add_flag("--merge-first", options->drift.merge_first, "merge before clients choose");
+  verb->add_flag("--merge-batches", options->drift.merge_batches,
+                 "merge weights: batches in place of samples");
+  verb->add_flag("--keep-data", options->drift.keep_data, "feddrift_c: keep the isolated step's data");
   verb->add_option("--threads", options->threads, "worker threads")->capture_default_str();
   verb->add_option("--out", options->out, "folder for assignment.csv, events.jsonl and run.json a strategy");
   verb.run([options](const cli::Common& common) { simulate(*options, common); });

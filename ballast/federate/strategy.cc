@@ -6,6 +6,7 @@
 
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
+#include "ballast/federate/baselines.h"
 #include "ballast/federate/feddrift.h"
 
 namespace ballast::federate {
@@ -34,6 +35,10 @@ class OneModel : public Strategy {
     return batches;
   }
   SlotId serving_slot(ClientId) const override { return 0; }
+  void archive(Archive& a) override {
+    Strategy::archive(a);
+    a& step_;
+  }
 
  private:
   std::string name_;
@@ -76,6 +81,10 @@ class Fixed : public Strategy {
     return batches;
   }
   SlotId serving_slot(ClientId client) const override { return owner(client, step_); }
+  void archive(Archive& a) override {
+    Strategy::archive(a);
+    a& step_;
+  }
 
  private:
   SlotId owner(ClientId client, int step) const { return one_a_client_ ? client : pattern_.at(step, client); }
@@ -126,7 +135,15 @@ class Ifca : public Strategy {
     }
     return batches;
   }
-  bool rescores_each_round() const override { return true; }
+  Wishes wishes() const override {
+    Wishes wishes;
+    wishes.rescore = true;
+    return wishes;
+  }
+  void archive(Archive& a) override {
+    Strategy::archive(a);
+    a& step_& assignment_;
+  }
   SlotId serving_slot(ClientId client) const override { return assignment_.owner(client, step_); }
 
  private:
@@ -148,9 +165,28 @@ std::vector<int> Strategy::cluster_steps(SlotId slot, ClientId client) const {
 }
 
 std::vector<std::string> strategy_names() {
-  return {"oracle", "feddrift",  "feddrift_eager", "feddrift_c", "ifca",
-          "ifca_t", "oblivious", "win:1",          "win:2",      "lin",
-          "exp",    "local",     "local_win1"};
+  return {"oracle",
+          "feddrift",
+          "feddrift_eager",
+          "feddrift_c",
+          "ifca",
+          "ifca_t",
+          "softcluster",
+          "gmm",
+          "cfl",
+          "aue",
+          "aue_pc",
+          "kue",
+          "driftsurf",
+          "flash",
+          "oblivious",
+          "win:1",
+          "win:2",
+          "lin",
+          "exp",
+          "adaptive_fedavg",
+          "local",
+          "local_win1"};
 }
 
 std::unique_ptr<Strategy> make_strategy(const StrategySpec& spec, const ConceptPattern& pattern) {
@@ -168,9 +204,15 @@ std::unique_ptr<Strategy> make_strategy(const StrategySpec& spec, const ConceptP
   if (name == "oracle") return std::make_unique<Fixed>(name, pattern, false, all);
   if (name == "local") return std::make_unique<Fixed>(name, pattern, true, all);
   if (name == "local_win1") return std::make_unique<Fixed>(name, pattern, true, 1);
-  if (name == "ifca" || name == "ifca_t") {
-    return std::make_unique<Ifca>(name, clients, pattern.concepts(), name == "ifca_t");
-  }
+  const int models = spec.models > 0 ? spec.models : pattern.concepts();
+  if (name == "ifca" || name == "ifca_t")
+    return std::make_unique<Ifca>(name, clients, models, name == "ifca_t");
+  if (name == "softcluster" || name == "gmm") return make_soft_clustering(name, clients, models);
+  if (name == "cfl") return make_cfl(clients);
+  if (name == "driftsurf") return make_driftsurf(spec.data);
+  if (name == "aue" || name == "aue_pc") return make_aue(clients, name == "aue_pc");
+  if (name == "kue") return make_kue(clients, spec.models > 0 ? spec.models : 10, spec.seed);
+  if (name == "adaptive_fedavg" || name == "flash") return make_adaptive(name);
   FedDriftOptions options = spec.drift;
   options.keep_one = name == "feddrift_c";
   return std::make_unique<FedDrift>(clients, options, name == "feddrift_eager");

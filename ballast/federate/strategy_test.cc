@@ -48,7 +48,7 @@ TEST(FedDrift, EveryBatchHasOneOwnerAfterAnyMergeSequence) {
         strategy->on_cross_eval(matrix);
       }
       strategy->take_model_ops();
-      if (strategy->wants_scores_after_training()) {
+      if (strategy->wishes().trained_scores) {
         strategy->on_trained_scores(ScoreTable(static_cast<std::size_t>(clients), {stat(0.1)}));
       }
       const auto trained = strategy->training_slots();

@@ -120,6 +120,7 @@ ScoreStat& ScoreStat::operator+=(const ScoreStat& other) {
   loss_sum += other.loss_sum;
   loss_sq_sum += other.loss_sq_sum;
   correct += other.correct;
+  brier_sum += other.brier_sum;
   return *this;
 }
 
@@ -187,6 +188,9 @@ void Trainer::softmax_and_loss(std::span<const DrawTable::Pick> picks, ScoreStat
   if (stat != nullptr) {
     for (std::size_t l = 0; l < picks.size(); ++l) {
       const float label_logit = logits_[static_cast<std::size_t>(picks[l].y) * kLanes + l];
+      const double missed =
+          1 - std::exp(static_cast<double>(label_logit - top[l])) / static_cast<double>(sum[l]);
+      stat->brier_sum += missed * missed;
       const double loss = std::log(static_cast<double>(sum[l])) + top[l] - label_logit;
       ++stat->n;
       stat->loss_sum += loss;
@@ -241,8 +245,21 @@ void Trainer::backward(const Params& params, std::span<const DrawTable::Pick> pi
   if (d >= kManyFeatures) outer_products<kLanes>(d_hidden_.data(), picks, g_w1, h, d);
 }
 
-void Trainer::update(Params& params, OptimizerState& state, const OptimizerConfig& config, float scale) {
+void Trainer::update(Params& params, OptimizerState& state, const OptimizerConfig& config, float scale,
+                     const float* anchor) {
   const std::size_t size = params.size();
+  if (anchor != nullptr) {
+    const float pull = config.prox / scale;
+    for (std::size_t i = 0; i < size; ++i) gradient_[i] += pull * (params[i] - anchor[i]);
+  }
+  if (!config.adam && config.momentum > 0) {
+    if (state.m.size() != size) state = {Params(size), {}, {}};
+    for (std::size_t i = 0; i < size; ++i) {
+      state.m[i] = config.momentum * state.m[i] + gradient_[i] * scale + config.weight_decay * params[i];
+      params[i] -= config.learning_rate * state.m[i];
+    }
+    return;
+  }
   if (!config.adam) {
     for (std::size_t i = 0; i < size; ++i) {
       params[i] -= config.learning_rate * (gradient_[i] * scale + config.weight_decay * params[i]);
@@ -290,6 +307,7 @@ void Trainer::train(Params& params, OptimizerState& state, const OptimizerConfig
   std::uint64_t counter = 0;
   std::array<std::uint32_t, 4> words{};
   int left = 0;
+  const Params anchor = config.prox > 0 ? params : Params{};
   for (int step = 0; step < steps; ++step) {
     std::fill(gradient_.begin(), gradient_.end(), 0.0f);
     for (int start = 0; start < batch; start += static_cast<int>(kLanes)) {
@@ -306,7 +324,8 @@ void Trainer::train(Params& params, OptimizerState& state, const OptimizerConfig
       softmax_and_loss(chunk, nullptr);
       backward(params, chunk);
     }
-    update(params, state, config, 1.0f / static_cast<float>(batch));
+    update(params, state, config, 1.0f / static_cast<float>(batch),
+           config.prox > 0 ? anchor.data() : nullptr);
   }
 }
 

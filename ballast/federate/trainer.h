@@ -21,10 +21,13 @@ struct ScoreStat {
   std::uint64_t n = 0;
   double loss_sum = 0, loss_sq_sum = 0;
   std::uint64_t correct = 0;
+  double brier_sum = 0;  ///< sum of (1 - probability of the true class)^2
 
   double mean_loss() const { return loss_sum / static_cast<double>(n); }
   double error() const { return 1 - static_cast<double>(correct) / static_cast<double>(n); }
   ScoreStat& operator+=(const ScoreStat& other);
+  bool operator==(const ScoreStat&) const = default;
+  void archive(Archive& a) { a& n& loss_sum& loss_sq_sum& correct& brier_sum; }
 };
 
 /// Adam with AMSGrad and weight decay in the gradient, as in FedDrift's experiments; `adam = false` is plain
@@ -35,12 +38,15 @@ struct OptimizerConfig {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   float weight_decay = 1e-3f;
   bool amsgrad = true;
+  float momentum = 0;  ///< of plain SGD
+  float prox = 0;      ///< FedProx: mu of mu/2 |params - start of the round|^2
 };
 
 /// Lives on the client for all rounds of one time step.
 struct OptimizerState {
   std::vector<float> m, v, v_max;
   double beta1_power = 1, beta2_power = 1;  ///< beta^t
+  void archive(Archive& a) { a& m& v& v_max& beta1_power& beta2_power; }
 };
 
 /// The samples from which a client draws for one model: batches with a draw probability proportional to
@@ -92,7 +98,8 @@ class Trainer {
   void forward(const Params& params, std::span<const DrawTable::Pick> picks);
   void softmax_and_loss(std::span<const DrawTable::Pick> picks, ScoreStat* stat);
   void backward(const Params& params, std::span<const DrawTable::Pick> picks);
-  void update(Params& params, OptimizerState& state, const OptimizerConfig& config, float scale);
+  void update(Params& params, OptimizerState& state, const OptimizerConfig& config, float scale,
+              const float* anchor = nullptr);
   ScoreStat score_picks(const Params& params, const Samples& samples, std::span<const std::uint32_t> indices);
 
   static constexpr std::size_t kLanes = 64;

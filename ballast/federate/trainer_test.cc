@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 
+#include "ballast/base/json.h"
+#include "ballast/base/testing.h"
 #include "ballast/federate/samples.h"
 
 namespace ballast::federate {
@@ -139,6 +142,18 @@ TEST(WeightedMean, AgreesWithLongDouble) {
   const Params result = weighted_mean(terms);
   for (std::size_t i = 0; i < result.size(); ++i)
     EXPECT_NEAR(result[i], static_cast<double>(sum[i] / weight), 1e-6);
+}
+
+// Oracle 10: against libtorch, parameter by parameter, after 100 steps of Adam with AMSGrad.
+TEST(Trainer, LibtorchComesToTheSameParameters) {
+  const std::string peer = std::string(BALLAST_BINARY_DIR) + "/bin/ballast-federate-torch-peer";
+  if (!std::filesystem::exists(peer)) GTEST_SKIP() << "built without libtorch";
+  const auto result = run_command("OMP_NUM_THREADS=1 " + peer + " parity");
+  ASSERT_EQ(result.code, 0) << result.output;
+  const Json report = Json::parse(result.output);
+  EXPECT_LT(report.at("largest_difference").get<double>(), 1e-5);
+  EXPECT_LT(report.at("loss_difference").get<double>(), 1e-5);
+  EXPECT_GT(report.at("moved").get<double>(), 0.1);  // both did train
 }
 
 }  // namespace

@@ -15,6 +15,11 @@ void add_detect(cli::Program& program);
 void add_pattern(cli::Program& program);
 void add_privacy(cli::Program& program);
 void add_tour(cli::Program& program);
+void add_serve(cli::Program& program);
+void add_client(cli::Program& program);
+void add_token(cli::Program& program);
+void add_status(cli::Program& program);
+void add_plan(cli::Program& program);
 
 /// FedDrift's drift threshold for a data set (on the error metric), as its authors set it.
 double default_delta(const std::string& data);
