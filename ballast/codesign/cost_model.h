@@ -27,9 +27,12 @@ struct Energy {
 struct Cost {
   double cycles = 0;  ///< with the layer's overhead
   double compute_cycles = 0, output_cycles = 0, memory_cycles = 0, weight_cycles = 0;
-  std::string bound;       ///< compute, output, memory, weights
-  double utilisation = 0;  ///< MACs done over MACs that the device could do in these cycles
-  Energy energy;           ///< without static power, which is charged over the whole run
+  double update_cycles = 0;  ///< writing cells
+  double overhead_cycles = 0;
+  std::string bound;                    ///< compute, output, memory, weights, table or calibration
+  std::string provenance = "modelled";  ///< or the source that a cost table gives
+  double utilisation = 0;               ///< MACs done over MACs that the device could do in these cycles
+  Energy energy;                        ///< without static power, which is charged over the whole run
 };
 
 /// Whether the device can take the operator at all. The NPU takes everything; macros take static-weight dense
@@ -44,6 +47,7 @@ double npu_output_cycles(const Node& node, const NpuDevice& npu);
 struct CimPlan {
   std::int64_t row_tiles, col_tiles, tiles, replicas;
   double compute_cycles, update_cycles;
+  std::int64_t groups_per_tile;  ///< of grouped convolutions, 0 for others
 };
 /// How a dense operator lies on the macros. `resident`: its weights stay in the cells from run to run.
 CimPlan plan_cim(const Node& node, const CimDevice& cim, bool resident);

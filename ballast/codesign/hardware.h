@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,9 +21,16 @@ struct Memory {
   double latency_cycles = 0;
 };
 
-/// Output micro-block uy x ux x uk with dot products of width `dot`: uy*ux*uk*dot multiply-accumulates a
-/// cycle.
+/// `vector_array`: output micro-block uy x ux x uk with dot products of width `dot`, uy*ux*uk*dot
+/// multiply-accumulates a cycle. `systolic`: pe_rows x pe_cols processing elements, weight- or
+/// output-stationary. `roofline`: `macs` a cycle at any shape.
 struct NpuDevice {
+  enum class Model { vector_array, systolic, roofline };
+  Model model = Model::vector_array;
+  std::int64_t pe_rows = 16, pe_cols = 16;
+  bool output_stationary = true;
+  bool double_buffer = true;  ///< compute and traffic overlap, so the longest counts; else their sum
+  double mm2_per_mac = 0.002;
   std::int64_t macs = 256;
   std::int64_t uy = 2, ux = 2, uk = 8, dot = 8;
   double pj_per_mac = 0.3;
@@ -40,12 +49,28 @@ struct CimDevice {
   bool ping_pong = true;
   Gating gating = Gating::row;
   double static_mw_each = 0.4;
+  bool power_gate =
+      false;  ///< no static power while nothing runs on the macros, against wake_cycles each time
+  double wake_cycles = 0;
+  bool analog = false;  ///< accuracies on it need a noise model (eval --adc-bits)
+  std::int64_t adc_bits = 8;
+  bool depthwise = false;       ///< takes depthwise and grouped convolutions, block-diagonally packed
+  bool dynamic_matmul = false;  ///< takes products of activations, whose second operand is written each time
+  double mm2_each = 0.202;      ///< of one macro with one bank of 64 Kib
   double layer_overhead_cycles = 200;
 };
 
 struct Link {
   double bytes_per_cycle = 16, setup_cycles = 50, pj_per_byte = 0.2;
 };
+
+/// What calibration found for one class of operators: cycles = compute * formula + memory * formula +
+/// overhead.
+struct Calibration {
+  double compute = 1, memory = 1, overhead_cycles = 0;
+};
+
+class CostTable;
 
 struct System {
   std::string name;
@@ -54,13 +79,23 @@ struct System {
   NpuDevice npu;
   CimDevice cim;
   Link link;
+  double sram_mm2_per_mib = 1.4;
+  std::map<std::string, Calibration> calibration;  ///< of the NPU, by class (cost_table.h)
+  std::shared_ptr<const CostTable> table;          ///< rows that override the formulas
 
   double milliseconds(double cycles) const { return cycles / (clock_mhz * 1e3); }
   double static_mw() const { return npu.static_mw + static_cast<double>(cim.count) * cim.static_mw_each; }
 };
 
-/// Names of the shipped presets: npu-only, xr22-x1 ... xr22-x16, u55-128, u55-256.
+/// Names of the shipped presets: npu-only, xr22-x1 ... xr22-x16, u55-32 ... u55-256, u65-256, u65-512,
+/// diana-like, siracusa-like, dimc28, aimc28, host.
 std::vector<std::string> preset_names();
+
+/// The text of a preset or file, to be written with additions.
+std::string system_text(const std::string& word);
+
+/// Modelled silicon of NPU, SRAM and macros; what a bank beyond the first adds is a tenth of a macro.
+double area_mm2(const System& system);
 
 /// A preset by name, or a file ending in .yaml or .yml. Throws InvalidInput with line, column and the nearest
 /// key.

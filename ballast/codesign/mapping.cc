@@ -10,6 +10,7 @@
 
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
+#include "ballast/codesign/mapping_parts.h"
 
 namespace ballast::codesign {
 namespace {
@@ -24,8 +25,8 @@ Node slice_channels(const Node& node, std::int64_t k) {
   return part;
 }
 
-// The share of weights that the on-chip store holds, the same for every operator whose weights are read each
-// run.
+}  // namespace
+
 double share_in_store(const Graph& graph, const System& system, const Mapping& mapping) {
   std::int64_t streamed = 0;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -59,12 +60,16 @@ Cost node_cost(const Node& node, const System& system, const Placement& placemen
   return both;
 }
 
-// A tensor crosses when its producer and a reader are on different devices. Split operators sit on the NPU's
-// side, but bring their inputs to the macros as well.
 double objective_of(const Cost& cost, Objective objective, const System& system) {
   const double static_uj = system.static_mw() * system.milliseconds(cost.cycles);
   return objective == Objective::latency ? cost.cycles : cost.energy.total_uj() + static_uj;
 }
+
+double value_of(const Run& run, Objective objective) {
+  return objective == Objective::latency ? run.cycles : run.energy.total_uj();
+}
+
+namespace {
 
 // Which dense operators keep their weights in the cells: most reload cycles saved for each tile, until the
 // banks are full.
@@ -165,10 +170,6 @@ Mapping cut_mapping(const Graph& graph, const System& system, Objective objectiv
   return mapping;
 }
 
-double value_of(const Run& run, Objective objective) {
-  return objective == Objective::latency ? run.cycles : run.energy.total_uj();
-}
-
 Mapping brute_mapping(const Graph& graph, const System& system, Objective objective) {
   std::vector<std::size_t> free;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -197,7 +198,9 @@ Mapping brute_mapping(const Graph& graph, const System& system, Objective object
 void add_splits(const Graph& graph, const System& system, Objective objective, Mapping& mapping) {
   double least = value_of(evaluate(graph, system, mapping), objective);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    if (!eligible(graph.nodes[n], Device::cim, system) || graph.nodes[n].k < 2) continue;
+    if (!eligible(graph.nodes[n], Device::cim, system) || !graph.nodes[n].static_dense() ||
+        graph.nodes[n].k < 2)
+      continue;
     const Placement before = mapping[n];
     Placement best = before;
     for (int eighth = 1; eighth < 8; ++eighth) {
@@ -272,7 +275,7 @@ Mapping map_network(const Graph& graph, const System& system, const MapOptions& 
                           cost_on(graph.nodes[n], Device::npu, system, 1).cycles;
       if (options.method == Method::cim || better) mapping[n].device = Device::cim;
     }
-    choose_residents(graph, system, mapping);
+    if (options.residents) choose_residents(graph, system, mapping);
     return mapping;
   }
   // Residency changes what an operator costs, so placement and residency take turns; the best of all is kept.
@@ -280,7 +283,7 @@ Mapping map_network(const Graph& graph, const System& system, const MapOptions& 
   double least = value_of(evaluate(graph, system, best), options.objective);
   for (int round = 0; round < 5; ++round) {
     Mapping trial = cut_mapping(graph, system, options.objective, mapping);
-    choose_residents(graph, system, trial);
+    if (options.residents) choose_residents(graph, system, trial);
     const double value = value_of(evaluate(graph, system, trial), options.objective);
     if (value < least) {
       least = value;

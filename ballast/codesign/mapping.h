@@ -45,6 +45,7 @@ struct MapOptions {
   Method method = Method::cut;
   Objective objective = Objective::latency;
   bool split = false;
+  bool residents = true;  ///< weights may stay in the cells from run to run
 };
 
 /// Cost of a mapping in schema `seq` (with splits where the mapping has them).

@@ -7,41 +7,11 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/codesign/nets.h"
+#include "ballast/codesign/random_graph_test.h"
 #include "ballast/codesign/schedule.h"
 
 namespace ballast::codesign {
 namespace {
-
-/// A random network of dense and element-wise operators; every operator reads one or two earlier tensors.
-Graph random_graph(Random& random, int nodes, bool chain) {
-  Graph graph;
-  graph.inputs.push_back(graph.add_tensor({"x", {static_cast<std::int64_t>(1 + random.below(4000))}, false}));
-  std::vector<TensorId> made = graph.inputs;
-  for (int n = 0; n < nodes; ++n) {
-    Node node;
-    node.name = "n" + std::to_string(n);
-    node.inputs = {chain ? made.back() : made[random.below(made.size())]};
-    if (!chain && random.below(2) == 0) node.inputs.push_back(made[random.below(made.size())]);
-    std::int64_t size = static_cast<std::int64_t>(1 + random.below(20000));
-    if (random.below(3) > 0) {
-      node.op = Op::linear;
-      node.c = static_cast<std::int64_t>(8 + random.below(500));
-      node.k = static_cast<std::int64_t>(8 + random.below(200));
-      node.ox = static_cast<std::int64_t>(1 + random.below(400));
-      size = node.k * node.ox;
-    } else {
-      node.op = Op::elementwise;
-      node.source_op = "Add";
-    }
-    node.outputs = {graph.add_tensor({node.name, {size}, false})};
-    made.push_back(node.outputs[0]);
-    graph.nodes.push_back(std::move(node));
-  }
-  graph.outputs = {made.back()};
-  graph.count();
-  graph.validate();
-  return graph;
-}
 
 // The cut is exact for schema seq: on every small network it equals the best of all placements (no residency,
 // so that operators do not compete for banks).

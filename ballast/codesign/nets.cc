@@ -4,99 +4,11 @@
 
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
+#include "ballast/codesign/net_builder.h"
+#include "ballast/codesign/plan.h"
 
 namespace ballast::codesign {
 namespace {
-
-/// Appends layers to a graph; a value is a tensor of shape [1, channels, height, width].
-class Builder {
- public:
-  explicit Builder(std::string name) { graph_.name = std::move(name); }
-
-  TensorId input(int channels, int resolution) {
-    const TensorId id = graph_.add_tensor({"x", {1, channels, resolution, resolution}, false});
-    graph_.inputs.push_back(id);
-    return id;
-  }
-
-  TensorId conv(TensorId in, int k, int kernel, int stride, int groups, const std::string& activation) {
-    const auto shape = shape_of(in);
-    const auto side = [&](std::int64_t extent) { return (extent + 2 * (kernel / 2) - kernel) / stride + 1; };
-    Node node;
-    node.op = groups == 1 ? Op::conv : groups == k ? Op::depthwise_conv : Op::group_conv;
-    node.source_op = "Conv";
-    node.k = k;
-    node.c = shape[1] / groups;
-    node.groups = groups;
-    node.fy = node.fx = kernel;
-    node.stride = stride;
-    node.oy = side(shape[2]);
-    node.ox = side(shape[3]);
-    node.activation = activation;
-    return append(std::move(node), {in}, {1, k, node.oy, node.ox});
-  }
-
-  TensorId add(TensorId a, TensorId b) {
-    Node node;
-    node.op = Op::elementwise;
-    node.source_op = "Add";
-    return append(std::move(node), {a, b}, shape_of(a));
-  }
-
-  TensorId multiply(TensorId a, TensorId b) {
-    Node node;
-    node.op = Op::elementwise;
-    node.source_op = "Mul";
-    return append(std::move(node), {a, b}, shape_of(a));
-  }
-
-  TensorId average_pool(TensorId in, int stride) {
-    const auto shape = shape_of(in);
-    Node node;
-    node.op = Op::pool;
-    node.source_op = "AveragePool";
-    node.fy = node.fx = stride;
-    const std::int64_t oy = (shape[2] + stride - 1) / stride, ox = (shape[3] + stride - 1) / stride;
-    return append(std::move(node), {in}, {1, shape[1], oy, ox});
-  }
-
-  TensorId global_pool(TensorId in) {
-    Node node;
-    node.op = Op::global_pool;
-    node.source_op = "GlobalAveragePool";
-    return append(std::move(node), {in}, {1, shape_of(in)[1], 1, 1});
-  }
-
-  std::int64_t channels(TensorId id) const { return shape_of(id)[1]; }
-
-  Graph finish(TensorId out) {
-    graph_.outputs = {out};
-    graph_.count();
-    graph_.validate();
-    return std::move(graph_);
-  }
-
- private:
-  const std::vector<std::int64_t>& shape_of(TensorId id) const {
-    return graph_.tensors[static_cast<std::size_t>(id)].shape;
-  }
-
-  TensorId append(Node node, std::vector<TensorId> in, std::vector<std::int64_t> shape) {
-    node.name = fmt::format("{}_{}", to_string(node.op), graph_.nodes.size());
-    node.inputs = std::move(in);
-    const TensorId out = graph_.add_tensor({node.name, std::move(shape), false});
-    node.outputs = {out};
-    graph_.nodes.push_back(std::move(node));
-    return out;
-  }
-
-  Graph graph_;
-};
-
-int round_to_8(double channels) {
-  const int rounded = std::max(8, static_cast<int>(channels + 4) / 8 * 8);
-  return rounded < 0.9 * channels ? rounded + 8 : rounded;
-}
 
 const std::vector<AlphaNet> kAlphaNets = {
     {"a0",
@@ -171,7 +83,7 @@ Graph mobilenet_v2(int resolution) {
   // expansion, channels, repeats, stride
   static constexpr int kStages[][4] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
                                        {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
-  Builder b("mobilenet_v2");
+  NetBuilder b("mobilenet_v2");
   TensorId x = b.conv(b.input(3, resolution), 32, 3, 2, 1, "Relu6");
   for (const auto& [expansion, channels, repeats, first_stride] : kStages) {
     for (int i = 0; i < repeats; ++i) {
@@ -195,7 +107,7 @@ const std::vector<AlphaNet>& alphanets() {
 Graph alphanet(const AlphaNet& net) {
   static constexpr int kStrides[7] = {1, 2, 2, 2, 1, 2, 1};
   static constexpr bool kSqueeze[7] = {false, false, true, false, true, true, true};
-  Builder b("alphanet-" + net.name);
+  NetBuilder b("alphanet-" + net.name);
   TensorId x = b.conv(b.input(3, net.resolution), 16, 3, 2, 1, "HardSwish");
   for (std::size_t stage = 0; stage < 7; ++stage) {
     for (int i = 0; i < net.depths[stage]; ++i) {

@@ -14,7 +14,15 @@ void add_network_options(cli::Verb& verb, NetworkOptions& options);
 
 void add_estimate(cli::Program& program);
 void add_map(cli::Program& program);
+void add_compare(cli::Program& program);
 void add_sweep(cli::Program& program);
+void add_space(cli::Program& program);
+void add_train(cli::Program& program);
+void add_eval(cli::Program& program);
+/// search and plot.
+void add_search(cli::Program& program);
+/// export, verify and doctor.
+void add_deploy(cli::Program& program);
 void add_bench(cli::Program& program);
 void add_tour(cli::Program& program);
 
