@@ -4,6 +4,9 @@
 #include <cmath>
 
 #include "ballast/base/bench.h"
+#include "ballast/base/errors.h"
+#include "ballast/codesign/bench_costs.h"
+#include "ballast/codesign/bench_networks.h"
 #include "ballast/codesign/model_source.h"
 #include "ballast/codesign/nets.h"
 #include "ballast/codesign/schedule.h"
@@ -125,18 +128,50 @@ void speed(Bench& bench) {
 
 }  // namespace
 
-void add_bench(cli::Program& program) {
-  auto quick = std::make_shared<bool>(false);
-  auto verb = program.verb("bench", "the figures of the chapter",
-                           {"ballast codesign bench --quick", "ballast codesign bench --json out.json"});
-  verb->add_flag("--quick", *quick, "the same figures; they take seconds");
-  verb.run([](const cli::Common& common) {
-    Bench bench("codesign", "cost", common);
+namespace {
+
+struct BenchFlags {
+  bool quick = false;
+  std::string suite = "all", folder = "codesign-accuracy";
+  double minutes = 15;
+};
+
+void run_bench(const BenchFlags& flags, const cli::Common& common) {
+  cli::require_one_of("--suite", flags.suite, {"all", "cost", "search", "host", "networks", "accuracy"});
+  if (!(flags.minutes > 0))
+    throw InvalidInput("--minutes", fmt::format("{}", flags.minutes), "a time above 0");
+  const auto wanted = [&](const char* suite) { return flags.suite == "all" || flags.suite == suite; };
+  Bench bench("codesign", flags.suite, common);
+  if (wanted("cost")) {
     anchors(bench);
     savings(bench);
+    schema_rows(bench);
+    mapper_rows(bench);
     speed(bench);
-    bench.finish();
-  });
+  }
+  if (wanted("search")) search_rows(bench, flags.quick ? 600 : 3000);
+  if (wanted("host")) host_rows(bench, flags.quick ? 12 : 40, common.seed);
+  if (wanted("networks"))
+    network_rows(bench, flags.quick ? 0.7 : flags.minutes, flags.quick ? 24 : 200, common.seed);
+  if (flags.suite == "accuracy") accuracy_rows(bench, flags.minutes, flags.folder);
+  bench.finish();
+}
+
+}  // namespace
+
+void add_bench(cli::Program& program) {
+  auto flags = std::make_shared<BenchFlags>();
+  auto verb = program.verb(
+      "bench", "the figures of the chapter",
+      {"ballast codesign bench --quick", "ballast codesign bench --suite accuracy --minutes 15"});
+  verb->add_flag("--quick", flags->quick, "smaller runs: under three minutes");
+  verb->add_option("--suite", flags->suite,
+                   "all, cost, search, host, networks; accuracy (hours) only by name")
+      ->capture_default_str();
+  verb->add_option("--minutes", flags->minutes, "of training a network")->capture_default_str();
+  verb->add_option("--folder", flags->folder, "where the suite accuracy keeps finished runs")
+      ->capture_default_str();
+  verb.run([flags](const cli::Common& common) { run_bench(*flags, common); });
 }
 
 }  // namespace ballast::codesign

@@ -7,6 +7,7 @@ int main(int argc, char** argv) {
   ballast::codesign::add_map(program);
   ballast::codesign::add_compare(program);
   ballast::codesign::add_sweep(program);
+  ballast::codesign::add_calibrate(program);
   ballast::codesign::add_space(program);
   ballast::codesign::add_train(program);
   ballast::codesign::add_eval(program);

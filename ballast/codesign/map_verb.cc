@@ -15,7 +15,7 @@ namespace {
 
 struct Options : NetworkOptions {
   std::string objective = "latency", schema = "branch+prefetch+tile", cap;
-  std::vector<std::string> methods{"npu", "cim", "rule", "cut", "cut+split", "heft", "ilp+split"};
+  std::vector<std::string> methods{"npu", "cim", "rule", "cut", "cut+split", "heft"};
   double fps = 0, deadline_ms = 0, power_mw = 0;
 };
 

@@ -25,7 +25,7 @@ Mapping random_mapping(const Graph& graph, const System& system, std::uint64_t s
 struct IlpOptions {
   Objective objective = Objective::latency;
   bool split = false;  ///< shares of a quarter, a half and three quarters
-  std::optional<double> most_energy_uj, most_ms;
+  std::optional<double> most_energy_uj = {}, most_ms = {};
   double time_limit_s = 10;
 };
 struct IlpResult {

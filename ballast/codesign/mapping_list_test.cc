@@ -30,7 +30,7 @@ TEST(Dp, EqualsBruteForceOnChains) {
     const System system = bare(seed);
     for (Objective objective : {Objective::latency, Objective::energy}) {
       const auto value = [&](const Mapping& m) {
-        const Run run = evaluate(graph, system, m);
+        const auto run = evaluate(graph, system, m);
         return objective == Objective::latency ? run.cycles : run.energy.total_uj();
       };
       const double brute =
@@ -63,7 +63,7 @@ TEST(Ilp, EqualsBruteForceAlsoUnderALimit) {
     for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
       if (eligible(graph.nodes[n], Device::cim, system)) free.push_back(n);
     }
-    std::vector<Run> runs;
+    std::vector<codesign::Run> runs;
     for (std::uint32_t bits = 0; bits < 1u << free.size(); ++bits) {
       Mapping m(graph.nodes.size());
       for (std::size_t i = 0; i < free.size(); ++i)
@@ -86,7 +86,7 @@ TEST(Ilp, EqualsBruteForceAlsoUnderALimit) {
       EXPECT_EQ(found.feasible, best < 1e300) << "seed " << seed;
       if (!found.feasible) continue;
       limited += cap < 1e300 ? 1 : 0;
-      const Run run = evaluate(graph, system, found.mapping);
+      const auto run = evaluate(graph, system, found.mapping);
       EXPECT_TRUE(found.optimal);
       EXPECT_NEAR(run.cycles, best, 1e-6 * best) << "seed " << seed;
       EXPECT_NEAR(found.value, run.cycles, 1e-6 * best) << "the program's objective is the evaluation";

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include "ballast/codesign/model_source.h"
+#include "ballast/codesign/network_figure.h"
 #include "ballast/codesign/schedule.h"
 #include "ballast/codesign/verbs.h"
+#include "ballast/cost/gantt.h"
 
 namespace ballast::codesign {
 
@@ -51,6 +53,14 @@ void add_tour(cli::Program& program) {
       }
       chart.series = lines;
       section.table(table).chart(chart);
+      const System eight = load_system("xr22-x8");
+      const Mapping placed = map_network(net.graph, eight, {.method = Method::cut, .split = true});
+      const NetworkSchedule timeline =
+          schedule_network(net.graph, eight, placed, schema_from_string("branch+prefetch+tile"));
+      section.figure(network_figure(net.graph, placed, evaluate(net.graph, eight, placed),
+                                    name + " on eight macros, operator by operator"));
+      section.figure(cost::gantt(timeline.workload, timeline.schedule,
+                                 {.title = "Its timeline, schema " + to_string(timeline.used)}));
       section.command(fmt::format("ballast codesign sweep {} --hw xr22-x4 --set cim.count=1,2,4,8,16", name));
       if (name == real) break;
     }

@@ -16,6 +16,8 @@ void add_estimate(cli::Program& program);
 void add_map(cli::Program& program);
 void add_compare(cli::Program& program);
 void add_sweep(cli::Program& program);
+/// measure and calibrate.
+void add_calibrate(cli::Program& program);
 void add_space(cli::Program& program);
 void add_train(cli::Program& program);
 void add_eval(cli::Program& program);
