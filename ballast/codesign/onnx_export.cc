@@ -268,11 +268,12 @@ class Writer {
   }
 
   std::string to_tokens(const Step& step, const std::string& x) {
-    return transposed(reshaped(x, {0, step.in, std::int64_t{step.side} * step.side}, step.name), {0, 2, 1},
+    return transposed(reshaped(x, {-1, step.in, std::int64_t{step.side} * step.side}, step.name), {0, 2, 1},
                       step.name);
   }
   std::string to_map(const Step& step, const std::string& tokens, std::int64_t channels) {
-    return reshaped(transposed(tokens, {0, 2, 1}, step.name), {0, channels, step.side, step.side}, step.name);
+    return reshaped(transposed(tokens, {0, 2, 1}, step.name), {-1, channels, step.side, step.side},
+                    step.name);
   }
 
   std::string attention(const Step& step, const std::string& x) {
@@ -284,10 +285,10 @@ class Writer {
     const double root = 1 / std::sqrt(static_cast<double>(d));
     const std::string q =
         transposed(reshaped(linear(step, "q", normed.value, point, h * d, step.in, &normed, root),
-                            {0, n, h, d}, step.name),
+                            {-1, n, h, d}, step.name),
                    {0, 2, 1, 3}, step.name);
     const std::string k = transposed(
-        reshaped(linear(step, "k", normed.value, point, h * d, step.in, &normed), {0, n, h, d}, step.name),
+        reshaped(linear(step, "k", normed.value, point, h * d, step.in, &normed), {-1, n, h, d}, step.name),
         {0, 2, 3, 1}, step.name);
     std::string v = linear(step, "v", normed.value, point, step.v_dim, step.in, &normed);
     if (step.v_depthwise) {
@@ -306,7 +307,7 @@ class Writer {
       local.in = step.v_dim;
       v = node("Add", {v, to_tokens(local, conv.output(0))}, step.name);
     }
-    v = transposed(reshaped(v, {0, n, h, dv}, step.name), {0, 2, 1, 3}, step.name);
+    v = transposed(reshaped(v, {-1, n, h, dv}, step.name), {0, 2, 1, 3}, step.name);
     const std::int64_t span = 2 * step.side - 1;
     const at::Tensor position = net_.position_bias(part(step, "position", {h, span, span}), step.side);
     auto& softmax = add_node(
@@ -318,7 +319,7 @@ class Writer {
     const std::string weights = softmax.output(0);
     const std::string mixed =
         reshaped(transposed(node("MatMul", {weights, v}, step.name), {0, 2, 1, 3}, step.name),
-                 {0, n, step.v_dim}, step.name);
+                 {-1, n, step.v_dim}, step.name);
     const double scale = part(step, "scale", {1}).item<double>();
     const std::string out =
         linear(step, "project", mixed, step.name + ".project", step.in, step.v_dim, nullptr, scale);
