@@ -107,6 +107,11 @@ TEST(Export, OpencvAgrees) {
     write_file(folder.file("net.onnx"), export_onnx(made.net, made.plan, made.stats));
     const auto answer = run_opencv(folder.file("net.onnx"), raw(made.images), helper);
     if (!answer.installed) GTEST_SKIP() << "OpenCV's dnn was not found when this was built";
+    // OpenCV 4.6 cannot follow a Reshape behind a free batch dimension, which attention needs: it says so.
+    if (g.hybrid() && !answer.problem.empty()) {
+      EXPECT_NE(answer.problem.find("Reshape"), std::string::npos) << answer.problem;
+      continue;
+    }
     ASSERT_EQ(answer.problem, "") << to_string(g);
     const auto a = agreement(raw(made.logits), answer.output);
     EXPECT_EQ(a.same_top1, a.rows);
