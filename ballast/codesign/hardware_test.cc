@@ -31,7 +31,8 @@ TEST(Hardware, BadFilesAreNamedByLineAndColumn) {
   EXPECT_NE(refusal(good + "clock_mhz: 0\n").find("d.yaml:3:1: clock_mhz is '0'"), std::string::npos)
       << refusal(good + "clock_mhz: 0\n");
   EXPECT_NE(refusal(good + "npu: {mac: 256}\n").find("did you mean 'npu.macs'"), std::string::npos);
-  EXPECT_NE(refusal(good + "npu: {macs: 100}\n").find("32, 64, 128, 256, 512, 1024 or 2048"), std::string::npos);
+  EXPECT_NE(refusal(good + "npu: {macs: 100}\n").find("32, 64, 128, 256, 512, 1024 or 2048"),
+            std::string::npos);
   EXPECT_NE(refusal("clock_mhz: [1, 2]\n").find("d.yaml:1:1"), std::string::npos);
   EXPECT_NE(refusal("a: {b").find("d.yaml:"), std::string::npos);
   EXPECT_NE(refusal("clock_mhz: 500\n").find("memories.sram.bytes is missing"), std::string::npos);
