@@ -45,9 +45,9 @@ class Install(unittest.TestCase):
         self.assertIn("ballast base", result.stdout)
 
     def test_what_was_not_installed_is_said(self):
-        result = self.ballast("graph", "run")
+        result = self.ballast("robot", "run")
         self.assertEqual(result.returncode, 3)
-        self.assertIn("make build COMPONENTS=graph", result.stderr)
+        self.assertIn("make build COMPONENTS=robot", result.stderr)
 
     def test_a_page_needs_nothing_from_the_source_tree(self):
         log = self.folder / "a.hlog"
