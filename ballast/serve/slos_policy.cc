@@ -348,11 +348,11 @@ bool SlosPolicy::breaks_a_promise(const Replica& replica, const Live& early, dou
 }
 
 void SlosPolicy::add_prefills(Replica& replica, StepBatch& batch, double window, const RateChoice& choice,
-                              double now) {
+                              double now, bool hold_back) {
   for (Live* live : prefill_) {
     int chunk = replica.perf().max_chunk(batch.load, live->done, live->left(), window);
     if (chunk <= 0) break;
-    if (chunk == live->left() && settings_.hold_back && live->deadline > now + 2 * choice.batch_ms &&
+    if (chunk == live->left() && hold_back && live->deadline > now + 2 * choice.batch_ms &&
         breaks_a_promise(replica, *live, now)) {
       --chunk;
     }
@@ -417,8 +417,10 @@ void SlosPolicy::form(Replica& replica, double now, StepBatch& batch) {
   one.add_decode(1, 0);
   window = std::max(window, replica.perf().planned_ms(one));
   add_decodes(replica, batch, ahead, choice, now);
-  add_prefills(replica, batch, window, choice, now);
+  add_prefills(replica, batch, window, choice, now, settings_.hold_back);
   add_best_effort(replica, batch, window);
+  // A prompt is held back in favour of what runs; when nothing runs there is nothing to wait for.
+  if (batch.empty()) add_prefills(replica, batch, window, choice, now, false);
   // Early tokens build slack. They never take a prompt's place, but a step is never left empty for a prompt
   // that cannot start.
   if ((prefill_.empty() || batch.empty()) && batch.items.size() < decode_.size() + best_effort_.size()) {

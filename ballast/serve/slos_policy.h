@@ -59,7 +59,8 @@ class SlosPolicy final : public Policy {
   bool breaks_a_promise(const Replica& replica, const Live& early, double now);
   bool make_room(Replica& replica, StepBatch& batch, const Live& live, int tokens);
   void add_decodes(Replica& replica, StepBatch& batch, double until, const RateChoice& choice, double now);
-  void add_prefills(Replica& replica, StepBatch& batch, double window, const RateChoice& choice, double now);
+  void add_prefills(Replica& replica, StepBatch& batch, double window, const RateChoice& choice, double now,
+                    bool hold_back);
   void add_best_effort(Replica& replica, StepBatch& batch, double window);
   int speculation_for(const Live& live, const RateChoice& choice, double now) const;
 
