@@ -10,40 +10,13 @@
 
 #include "ballast/base/bench.h"
 #include "ballast/base/embedded.h"
+#include "ballast/base/markup.h"
 #include "ballast/base/report.h"
 
 namespace ballast {
 namespace {
 
 constexpr std::size_t kMostNumbers = 400;  // rows of the table of numbers below a chart
-
-std::string escape(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        // Control characters are not allowed in HTML; a log may hold them.
-        out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? ' ' : c;
-    }
-  }
-  return out;
-}
 
 // JSON inside <script>: no '<' may stand in it, or a string could end the element.
 std::string escape_json(const Json& json) {
@@ -59,9 +32,9 @@ std::string inline_text(std::string_view text) {
   while (!text.empty()) {
     const auto open = text.find('`');
     const auto close = open == text.npos ? text.npos : text.find('`', open + 1);
-    if (close == text.npos) return out + escape(text);
-    out +=
-        escape(text.substr(0, open)) + "<code>" + escape(text.substr(open + 1, close - open - 1)) + "</code>";
+    if (close == text.npos) return out + markup_text(text);
+    out += markup_text(text.substr(0, open)) + "<code>" +
+           markup_text(text.substr(open + 1, close - open - 1)) + "</code>";
     text.remove_prefix(close + 1);
   }
   return out;
@@ -193,7 +166,8 @@ std::string chart_html(const Chart& chart, const std::string& id) {
   html += fmt::format(
       "<div class=\"canvas {}\" id=\"{}\"><canvas role=\"img\" aria-label=\"{}\"></canvas>"
       "<script type=\"application/json\">{}</script></div>\n",
-      chart.kind == Chart::Kind::radar ? "radar" : "", id, escape(chart.title), escape_json(chart.to_json()));
+      chart.kind == Chart::Kind::radar ? "radar" : "", id, markup_text(chart.title),
+      escape_json(chart.to_json()));
   if (const std::size_t off = off_the_axis(chart)) {
     html +=
         fmt::format("<p class=\"aside\">{} zero or negative value{} left out: the axis is logarithmic.</p>\n",
@@ -225,10 +199,10 @@ struct BlockHtml {
     return fmt::format(
         "<div class=\"command\"><pre><code>{}</code></pre><button type=\"button\" "
         "hidden>Copy</button></div>\n",
-        escape(block.line));
+        markup_text(block.line));
   }
   std::string operator()(const Section::Log& block) {
-    return fmt::format("<pre class=\"log\">{}</pre>\n", escape(block.text));
+    return fmt::format("<pre class=\"log\">{}</pre>\n", markup_text(block.text));
   }
 };
 
@@ -269,8 +243,8 @@ std::string footer_html() {
       "<footer>Made by Ballast {} on {} ({} hardware threads; {}), <time datetime=\"{}\">{}</time>. "
       "<b>Measured</b>: a clock or meter read it here. <b>Modelled</b>: computed by a model of a machine. "
       "<b>Counted</b>: an exact counter. Charts by Chart.js (MIT licence).</footer>\n",
-      BALLAST_VERSION, escape(machine["cpu"].get<std::string>()), machine["cores"].get<int>(),
-      escape(machine["isa"].get<std::string>()), stamp, stamp);
+      BALLAST_VERSION, markup_text(machine["cpu"].get<std::string>()), machine["cores"].get<int>(),
+      markup_text(machine["isa"].get<std::string>()), stamp, stamp);
 }
 
 }  // namespace
@@ -280,7 +254,7 @@ std::string Report::to_html() const {
   std::size_t number = 0;
   for (const auto& section : sections_) {
     const std::string id = fmt::format("s{}", ++number);
-    contents += fmt::format("<li><a href=\"#{}\">{}</a></li>\n", id, escape(section.title));
+    contents += fmt::format("<li><a href=\"#{}\">{}</a></li>\n", id, markup_text(section.title));
     body += section_html(section, id);
   }
   const bool with_contents = sections_.size() > 1;
@@ -290,13 +264,13 @@ std::string Report::to_html() const {
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src "
       "'unsafe-inline'; "
       "style-src 'unsafe-inline'; img-src data:\">\n<title>{}</title>\n",
-      escape(title_));
+      markup_text(title_));
   html.append("<style>\n").append(embedded::page_css()).append("</style>\n");
   html.append("<script>").append(embedded::chart_js()).append("</script>\n");
   html.append("<script>\n").append(embedded::page_js()).append("</script>\n</head>\n<body>\n");
   html += fmt::format(
       "<header class=\"top\">{}<h1>{}</h1><button type=\"button\" id=\"theme\" hidden></button></header>\n",
-      kMark, escape(title_));
+      kMark, markup_text(title_));
   html += fmt::format("<div class=\"page{}\">\n", with_contents ? " with-contents" : "");
   if (with_contents)
     html += "<nav class=\"contents\" aria-label=\"Contents\"><h2>Contents</h2><ol>\n" + contents +

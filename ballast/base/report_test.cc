@@ -8,6 +8,7 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/base/markup.h"
 #include "ballast/base/temporary_folder.h"
 
 namespace ballast {
@@ -60,6 +61,10 @@ std::size_t count(const std::string& text, const std::string& part) {
   std::size_t n = 0;
   for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++n;
   return n;
+}
+
+TEST(Markup, NamesWhatMarkupWouldRead) {
+  EXPECT_EQ(markup_text("a<b>&\"c\"'\x01\n"), "a&lt;b&gt;&amp;&quot;c&quot;&#39; \n");
 }
 
 TEST(Report, EscapesEverythingAndAsksForNothingOutside) {

@@ -32,8 +32,11 @@ TEST(Front, HelpAndVersion) {
 }
 
 TEST(Completion, BashOffersComponentsVerbsAndFlags) {
-  const auto offered = [](const std::string& words, int place) {
-    return run_command("bash -c 'source <(" + kBallast + "completion bash); COMP_WORDS=(ballast " + words +
+  const TemporaryFolder folder;
+  const std::string script = folder.file("ballast.bash");
+  ASSERT_EQ(run_command(kBallast + "completion bash >" + script).code, 0);
+  const auto offered = [&](const std::string& words, int place) {
+    return run_command("bash -c 'source " + script + "; COMP_WORDS=(ballast " + words +
                        "); COMP_CWORD=" + std::to_string(place) + "; _ballast; echo ${COMPREPLY[@]}'")
         .output;
   };

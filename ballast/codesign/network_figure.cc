@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ballast/base/markup.h"
 #include "ballast/codesign/mapping_parts.h"
 
 namespace ballast::codesign {
@@ -14,23 +15,6 @@ constexpr double kBox = 34, kGap = 6, kLine = 92, kTop = 26, kHeight = 52;
 constexpr std::size_t kPerLine = 24;
 constexpr const char* kNpuColour = "#4a78c2";
 constexpr const char* kCimColour = "#d98032";
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
 
 std::string short_name(const Node& node) {
   switch (node.op) {
@@ -91,10 +75,10 @@ Figure network_figure(const Graph& graph, const Mapping& mapping, const Run& run
     } else {
       box(x, kBox, mapping[n].device == Device::npu ? kNpuColour : kCimColour);
     }
-    svg += fmt::format("<title>{}: {:.1f} kcycles, bound by {}</title></g>", escaped(node.name),
-                       run.nodes[n].cost.cycles / 1e3, escaped(run.nodes[n].cost.bound));
+    svg += fmt::format("<title>{}: {:.1f} kcycles, bound by {}</title></g>", markup_text(node.name),
+                       run.nodes[n].cost.cycles / 1e3, markup_text(run.nodes[n].cost.bound));
     svg += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle" fill="currentColor">{}</text>)",
-                       x + kBox / 2, base + 12, escaped(short_name(node)));
+                       x + kBox / 2, base + 12, markup_text(short_name(node)));
     svg += fmt::format(
         R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle" font-size="8" fill="currentColor">{}</text>)",
         x + kBox / 2, base + 22, node.k > 1 ? std::to_string(node.k) : "");

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "ballast/base/markup.h"
 #include "ballast/base/units.h"
 
 namespace ballast::cost {
@@ -20,23 +21,6 @@ struct Colour {
 constexpr Colour kColours[] = {{"#0072b2", "#fff"}, {"#e69f00", "#000"}, {"#009e73", "#fff"},
                                {"#cc79a7", "#000"}, {"#56b4e9", "#000"}, {"#d55e00", "#fff"},
                                {"#f0e442", "#000"}, {"#7a8288", "#fff"}};
-
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return out;
-}
 
 struct Bar {
   TaskId task;
@@ -140,8 +124,9 @@ class Picture {
     const auto bars = bars_of(w_, s_, r);
     const std::size_t lanes = lanes_of(bars), shown = std::min(lanes, options_.most_lanes);
     const double height = shown == 1 ? 22 : shown <= 4 ? 16 : 11;
-    out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", left_ - 8,
-                       top + 4 + height * static_cast<double>(shown) / 2 + 4, escape(w_.resources[r].name));
+    out +=
+        fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", left_ - 8,
+                    top + 4 + height * static_cast<double>(shown) / 2 + 4, markup_text(w_.resources[r].name));
     for (std::size_t lane = 0; lane < shown; ++lane) {
       std::vector<Bar> mine;
       std::copy_if(bars.begin(), bars.end(), std::back_inserter(mine),
@@ -182,12 +167,12 @@ class Picture {
           "<rect x=\"{:.2f}\" y=\"{:.1f}\" width=\"{:.2f}\" height=\"{:.1f}\" rx=\"1.5\" "
           "fill=\"{}\"{}><title>{}</title></rect>",
           start, y, width, height, colour.fill,
-          critical ? " stroke=\"currentColor\" stroke-width=\"1.5\"" : "", escape(title));
+          critical ? " stroke=\"currentColor\" stroke-width=\"1.5\"" : "", markup_text(title));
       if (joined == 1 && width > 7.5 * static_cast<double>(task.name.size()) + 4 && height > 10) {
         out += fmt::format(
             "<text x=\"{:.2f}\" y=\"{:.1f}\" text-anchor=\"middle\" fill=\"{}\" "
             "pointer-events=\"none\">{}</text>",
-            start + width / 2, y + height / 2 + 4.2, colour.ink, escape(task.name));
+            start + width / 2, y + height / 2 + 4.2, colour.ink, markup_text(task.name));
       }
       out += '\n';
     }
@@ -202,7 +187,7 @@ class Picture {
       out += fmt::format(
           "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"12\" height=\"12\" rx=\"2\" fill=\"{}\"/><text "
           "x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
-          at, top, kColours[index % std::size(kColours)].fill, at + 17, top + 10.5, escape(name));
+          at, top, kColours[index % std::size(kColours)].fill, at + 17, top + 10.5, markup_text(name));
       at += width;
     }
     return top + 18;

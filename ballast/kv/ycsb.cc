@@ -289,6 +289,29 @@ Workload Workload::from_properties(const std::string& path) {
   return w;
 }
 
+void set_shares(WorkloadResult& result, const std::map<std::uint64_t, std::uint64_t>& drawn) {
+  std::vector<std::uint64_t> counts;
+  std::uint64_t all = 0;
+  for (const auto& [key, count] : drawn) {
+    counts.push_back(count);
+    all += count;
+  }
+  std::sort(counts.rbegin(), counts.rend());
+  std::uint64_t top = 0;
+  for (std::size_t i = 0; i < std::min<std::size_t>(100, counts.size()); ++i) top += counts[i];
+  if (all == 0) return;
+  result.hottest_share = static_cast<double>(counts[0]) / static_cast<double>(all);
+  result.top100_share = static_cast<double>(top) / static_cast<double>(all);
+}
+
+void require_equal_digests(const std::vector<WorkloadResult>& results) {
+  for (const auto& result : results) {
+    if (result.digest != results[0].digest)
+      throw orch::StageFailed(result.method + " and " + results[0].method +
+                              " leave different stores or replies");
+  }
+}
+
 std::vector<WorkloadResult> run_workload(cluster::Cluster& cluster, const Workload& workload,
                                          const std::vector<std::string>& methods, std::uint64_t batch_size,
                                          int rounds, std::uint64_t seed) {
@@ -354,30 +377,11 @@ std::vector<WorkloadResult> run_workload(cluster::Cluster& cluster, const Worklo
         digest += mix64(content);
       }
       result.digest = me.allreduce(digest, std::plus<>());
-      if (m == 0) {
-        // The shares are of machine 0's draws: all machines draw from one law.
-        std::vector<std::uint64_t> counts;
-        std::uint64_t all = 0;
-        for (const auto& [key, count] : drawn) {
-          counts.push_back(count);
-          all += count;
-        }
-        std::sort(counts.rbegin(), counts.rend());
-        std::uint64_t top = 0;
-        for (std::size_t i = 0; i < std::min<std::size_t>(100, counts.size()); ++i) top += counts[i];
-        if (all > 0) {
-          result.hottest_share = static_cast<double>(counts[0]) / static_cast<double>(all);
-          result.top100_share = static_cast<double>(top) / static_cast<double>(all);
-        }
-      }
+      if (m == 0) set_shares(result, drawn);
       if (me.is_first()) results.push_back(std::move(result));
     }
   });
-  for (const auto& result : results) {
-    if (result.digest != results[0].digest)
-      throw orch::StageFailed(result.method + " and " + results[0].method +
-                              " leave different stores or replies");
-  }
+  require_equal_digests(results);
   return results;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -55,5 +56,13 @@ std::vector<WorkloadResult> run_workload(cluster::Cluster& cluster, const Worklo
 std::vector<WorkloadResult> run_scan_workload(cluster::Cluster& cluster, const Workload& workload,
                                               const std::vector<std::string>& methods, std::uint64_t batch,
                                               int rounds, std::uint64_t seed);
+
+// Shared by both:
+
+/// Sets the shares of the hottest keys from how often each was drawn. The counts are of machine 0's draws:
+/// all machines draw from one law.
+void set_shares(WorkloadResult& result, const std::map<std::uint64_t, std::uint64_t>& drawn);
+/// Throws StageFailed when two methods left different stores or replies.
+void require_equal_digests(const std::vector<WorkloadResult>& results);
 
 }  // namespace ballast::kv

@@ -88,29 +88,11 @@ std::vector<WorkloadResult> run_scan_workload(cluster::Cluster& cluster, const W
           digest += mix64(checksum64(key) ^ mix64(checksum64(value)));
       }
       result.digest = me.allreduce(digest, std::plus<>());
-      if (m == 0) {
-        std::vector<std::uint64_t> counts;
-        std::uint64_t all = 0;
-        for (const auto& [number, count] : drawn) {
-          counts.push_back(count);
-          all += count;
-        }
-        std::sort(counts.rbegin(), counts.rend());
-        std::uint64_t top = 0;
-        for (std::size_t i = 0; i < std::min<std::size_t>(100, counts.size()); ++i) top += counts[i];
-        if (all > 0) {
-          result.hottest_share = static_cast<double>(counts[0]) / static_cast<double>(all);
-          result.top100_share = static_cast<double>(top) / static_cast<double>(all);
-        }
-      }
+      if (m == 0) set_shares(result, drawn);
       if (me.is_first()) results.push_back(std::move(result));
     }
   });
-  for (const auto& result : results) {
-    if (result.digest != results[0].digest)
-      throw orch::StageFailed(result.method + " and " + results[0].method +
-                              " leave different stores or replies");
-  }
+  require_equal_digests(results);
   return results;
 }
 

@@ -9,14 +9,10 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/ragged/test_support.h"
 
 namespace ballast::ragged {
 namespace {
-
-loop::KernelRegistry& registry() {
-  static loop::KernelRegistry shared("");
-  return shared;
-}
 
 TEST(WordPiece, CutsWordsAsBertDoes) {
   const std::string path =

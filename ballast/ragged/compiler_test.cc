@@ -8,6 +8,7 @@
 #include "ballast/base/random.h"
 #include "ballast/ragged/program.h"
 #include "ballast/ragged/proof_checker.h"
+#include "ballast/ragged/test_support.h"
 #include "ballast/ragged/transform.h"
 
 namespace ballast::ragged {
@@ -15,16 +16,8 @@ namespace {
 
 using loop::Expr;
 
-loop::KernelRegistry& registry() {
-  static loop::KernelRegistry shared("");
-  return shared;
-}
-
 std::vector<float> noise(std::int64_t n, std::uint64_t stream) {
-  Random random(29, stream);
-  std::vector<float> v(static_cast<std::size_t>(n));
-  for (float& x : v) x = static_cast<float>(random.uniform(-1, 1));
-  return v;
+  return uniform_noise(n, 29, stream);
 }
 
 /// Runs a program compiled and interpreted on the same noise; both outputs must agree. Returns the output.

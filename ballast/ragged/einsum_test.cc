@@ -8,14 +8,10 @@
 #include "ballast/loop/cuda.h"
 #include "ballast/ragged/encoder_kernels.h"
 #include "ballast/ragged/program.h"
+#include "ballast/ragged/test_support.h"
 
 namespace ballast::ragged {
 namespace {
-
-loop::KernelRegistry& registry() {
-  static loop::KernelRegistry shared("");
-  return shared;
-}
 
 const char* kScores = "S[b,i,h,j] = 0.125 * sum(k) Q[b,i,h,k] * K[b,j,h,k]";
 const char* kDims = "b:B i(b):len j(b):len h:2 k:8";

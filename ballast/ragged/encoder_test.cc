@@ -8,14 +8,10 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/ragged/lengths.h"
+#include "ballast/ragged/test_support.h"
 
 namespace ballast::ragged {
 namespace {
-
-loop::KernelRegistry& registry() {
-  static loop::KernelRegistry shared("");
-  return shared;
-}
 
 std::vector<float> noise(std::int64_t n, std::uint64_t stream) {
   Random random(17, stream);

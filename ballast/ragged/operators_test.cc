@@ -7,14 +7,11 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/loop/cuda.h"
+#include "ballast/ragged/test_support.h"
 
 namespace ballast::ragged {
 namespace {
 
-loop::KernelRegistry& registry() {
-  static loop::KernelRegistry shared("");
-  return shared;
-}
 const std::vector<std::int32_t> kLengths{70, 3, 0, 33};
 const Pattern kPattern{.lengths = {{"len", kLengths}}, .scalars = {{"B", 4}}};
 

@@ -12,6 +12,7 @@
 
 #include "ballast/llama/test_model.h"
 #include "ballast/serve/engine.h"
+#include "ballast/serve/model_test.h"
 #include "ballast/serve/test_profile.h"
 
 namespace ballast::serve {
@@ -62,19 +63,8 @@ class Call {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
-class EngineFeatures : public testing::Test {
+class EngineFeatures : public ModelTest<EngineFeatures> {
  protected:
-  static void SetUpTestSuite() {
-    try {
-      model_ = std::make_shared<llama::Model>(llama::shipped_model());
-    } catch (const Unavailable& error) {
-      reason_ = error.what();
-    }
-  }
-  static void TearDownTestSuite() { model_.reset(); }
-  void SetUp() override {
-    if (!model_) GTEST_SKIP() << reason_;
-  }
   static EngineOptions options(int slots) {
     EngineOptions result;
     result.executor = {.slots = slots, .slot_tokens = 256, .batch = 128, .threads = 1};
@@ -94,11 +84,7 @@ class EngineFeatures : public testing::Test {
     result.ttft_slowdown = result.tpot_ms = 1e5;
     return result;
   }
-  static std::shared_ptr<llama::Model> model_;
-  static std::string reason_;
 };
-std::shared_ptr<llama::Model> EngineFeatures::model_;
-std::string EngineFeatures::reason_;
 
 const std::string kSystem =
     "You are a careful assistant on board of a ship. Answer in one short sentence, and name the sea that you "

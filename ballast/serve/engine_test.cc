@@ -9,6 +9,7 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/llama/weights.h"
+#include "ballast/serve/model_test.h"
 #include "ballast/serve/test_profile.h"
 #include "ballast/serve/text_assembler.h"
 
@@ -67,20 +68,8 @@ class Collector {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
-class EngineTest : public testing::Test {
+class EngineTest : public ModelTest<EngineTest> {
  protected:
-  static void SetUpTestSuite() {
-    try {
-      model_ = std::make_unique<llama::Model>(llama::shipped_model());
-    } catch (const Unavailable& error) {
-      reason_ = error.what();
-    }
-  }
-  static void TearDownTestSuite() { model_.reset(); }
-  void SetUp() override {
-    if (!model_) GTEST_SKIP() << reason_;
-  }
-
   static EngineOptions options(int slots = 6) {
     EngineOptions result;
     result.executor = {.slots = slots, .slot_tokens = 256, .batch = 128, .threads = 1};
@@ -142,12 +131,7 @@ class EngineTest : public testing::Test {
       return;  // from here on the texts are different
     }
   }
-
-  static std::unique_ptr<llama::Model> model_;
-  static std::string reason_;
 };
-std::unique_ptr<llama::Model> EngineTest::model_;
-std::string EngineTest::reason_;
 
 const std::vector<std::string> kPrompts = {
     "The three primary colours are",

@@ -2,24 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "ballast/base/markup.h"
+
 namespace ballast::federate {
 namespace {
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '<') {
-      out += "&lt;";
-    } else if (c == '&') {
-      out += "&amp;";
-    } else if (c == '"') {
-      out += "&quot;";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
 
 // Accuracy over steps as one polyline, 0 at the bottom and 1 at the top.
 std::string curve(const Json& values) {
@@ -87,7 +73,7 @@ std::string status_page(const Json& status) {
     const Json& accuracy = client.at("accuracy");
     const Json last = accuracy.empty() ? Json() : accuracy.back();
     rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                        escaped(client.at("name").get<std::string>()),
+                        markup_text(client.at("name").get<std::string>()),
                         client.at("quarantined").get<bool>() ? "quarantined"
                         : client.at("connected").get<bool>() ? "connected"
                                                              : "away",
@@ -99,7 +85,7 @@ std::string status_page(const Json& status) {
   const Json& all = status.at("events");
   for (std::size_t i = all.size(); i-- > 0 && all.size() - i <= 20;) {
     events += fmt::format("<li>step {}: {} (client {}, model {})</li>\n", all[i].at("step").dump(),
-                          escaped(all[i].at("kind").get<std::string>()), all[i].at("client").dump(),
+                          markup_text(all[i].at("kind").get<std::string>()), all[i].at("client").dump(),
                           all[i].at("slot").dump());
   }
   return fmt::format(
@@ -112,8 +98,9 @@ std::string status_page(const Json& status) {
       "<h1>Federation: {}</h1><p>{}; step {}, {}, round {}; {} results refused.</p>"
       "<table><tr><th>client</th><th>state</th><th>model</th><th>since step</th><th>accuracy (measured)</th>"
       "<th>over time</th></tr>\n{}</table><h2>Events</h2><ul>\n{}</ul></body></html>\n",
-      escaped(status.at("strategy").get<std::string>()), escaped(status.at("state").get<std::string>()),
-      status.at("step").dump(), escaped(status.at("phase").get<std::string>()), status.at("round").dump(),
+      markup_text(status.at("strategy").get<std::string>()),
+      markup_text(status.at("state").get<std::string>()), status.at("step").dump(),
+      markup_text(status.at("phase").get<std::string>()), status.at("round").dump(),
       status.at("refused").dump(), rows, events);
 }
 

@@ -7,11 +7,9 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "ballast/base/errors.h"
-#include "ballast/base/temporary_folder.h"
-#include "ballast/index/snapshot.h"
+#include "ballast/index/peers/store_map.h"
 #endif
 
 namespace ballast::index::peers {
@@ -19,9 +17,16 @@ namespace ballast::index::peers {
 #ifdef BALLAST_HAVE_ROCKSDB
 namespace {
 
-constexpr std::size_t kBatch = 1000;
+struct RocksApi {
+  using Db = rocksdb::DB;
+  using Iterator = rocksdb::Iterator;
+  using WriteBatch = rocksdb::WriteBatch;
+  using WriteOptions = rocksdb::WriteOptions;
+  using Options = rocksdb::Options;
+  static void seek_at_or_before(Iterator& at, const std::string& word) { at.SeekForPrev(word); }
+};
 
-class RocksMap : public OneByOne {
+class RocksMap : public StoreMap<RocksApi> {
  public:
   RocksMap() {
     rocksdb::Options options;
@@ -29,19 +34,8 @@ class RocksMap : public OneByOne {
     options.write_buffer_size = std::size_t{8} << 30;
     options.disable_auto_compactions = true;
     options.avoid_flush_during_shutdown = true;
-    rocksdb::DB* db = nullptr;
-    if (!rocksdb::DB::Open(options, folder_.path(), &db).ok()) throw Unavailable("RocksDB cannot be opened");
-    db_.reset(db);
+    open(options, "RocksDB");
     write_.disableWAL = true;
-  }
-  std::optional<Value> find(Key key) const override {
-    std::string value;
-    if (!db_->Get({}, snapshot_word(key), &value).ok()) return std::nullopt;
-    return word_of_snapshot(value);
-  }
-  std::optional<Entry> before(Key key) const override {
-    const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}));
-    return before(*at, key);
   }
   // Sorted, as its own advice for MultiGet is; the sort is part of its time, as it is of ours for changes.
   std::uint64_t find_all(std::span<const Key> keys) const override {
@@ -59,61 +53,12 @@ class RocksMap : public OneByOne {
         slices[i] = words[i];
         values[i].Reset();
       }
-      db_->MultiGet({}, db_->DefaultColumnFamily(), count, slices.data(), values.data(), states.data(), true);
+      db().MultiGet({}, db().DefaultColumnFamily(), count, slices.data(), values.data(), states.data(), true);
       for (std::size_t i = 0; i < count; ++i)
         if (states[i].ok()) sum += word_of_snapshot({values[i].data(), values[i].size()});
     }
     return sum;
   }
-  std::uint64_t before_all(std::span<const Key> keys) const override {
-    const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}));
-    std::uint64_t sum = 0;
-    for (const Key key : keys) {
-      const auto found = before(*at, key);
-      if (found) sum += found->key ^ found->value;
-    }
-    return sum;
-  }
-  void insert_all(std::span<const Entry> entries) override {
-    in_batches(entries.size(), [&](rocksdb::WriteBatch& batch, std::size_t i) {
-      batch.Put(snapshot_word(entries[i].key), snapshot_word(entries[i].value));
-    });
-  }
-  void erase_all(std::span<const Key> keys) override {
-    in_batches(keys.size(),
-               [&](rocksdb::WriteBatch& batch, std::size_t i) { batch.Delete(snapshot_word(keys[i])); });
-  }
-  std::vector<Entry> scan_all(std::span<const KeyRange> ranges) const override {
-    std::vector<Entry> rows;
-    const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}));
-    for (const auto& [low, high] : ranges) {
-      for (at->Seek(snapshot_word(low)); at->Valid(); at->Next()) {
-        const Entry row{word_of_snapshot({at->key().data(), 8}), word_of_snapshot({at->value().data(), 8})};
-        if (row.key > high) break;
-        rows.push_back(row);
-      }
-    }
-    return rows;
-  }
-
- private:
-  static std::optional<Entry> before(rocksdb::Iterator& at, Key key) {
-    at.SeekForPrev(snapshot_word(key));
-    if (!at.Valid()) return std::nullopt;
-    return Entry{word_of_snapshot({at.key().data(), 8}), word_of_snapshot({at.value().data(), 8})};
-  }
-  template <typename Add>
-  void in_batches(std::size_t count, Add add) {
-    for (std::size_t begin = 0; begin < count; begin += kBatch) {
-      rocksdb::WriteBatch batch;
-      for (std::size_t i = begin; i < std::min(count, begin + kBatch); ++i) add(batch, i);
-      db_->Write(write_, &batch);
-    }
-  }
-
-  const TemporaryFolder folder_;
-  std::unique_ptr<rocksdb::DB> db_;
-  rocksdb::WriteOptions write_;
 };
 
 }  // namespace

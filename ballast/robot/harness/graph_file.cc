@@ -8,6 +8,7 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/base/markup.h"
 #include "ballast/robot/wire/names.h"
 
 namespace ballast::robot {
@@ -93,12 +94,6 @@ NodeSpec node_spec(const std::string& file, const YAML::Node& node) {
   return spec;
 }
 
-std::string escape(const std::string& text) {
-  std::string result;
-  for (const char c : text) result += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
-  return result;
-}
-
 }  // namespace
 
 GraphSpec parse_graph(const std::string& text, const std::string& file) {
@@ -163,7 +158,7 @@ std::string to_svg(const GraphSpec& graph) {
     svg += fmt::format("<rect x='{}' y='20' width='{}' height='44' rx='6'{}/>", x, box,
                        plain ? " stroke-dasharray='4'" : "");
     svg += fmt::format("<text x='{}' y='40'>{}</text><text x='{}' y='56' opacity='.7'>{}</text>", x + 8,
-                       escape(title), x + 8, escape(below));
+                       markup_text(title), x + 8, markup_text(below));
     if (place > 0)
       svg += fmt::format("<path d='M{} 42 L{} 42' stroke='currentColor'/><path d='M{} 38 l8 4 l-8 4 z'/>",
                          x - gap, x, x - 8);

@@ -18,28 +18,12 @@
 #include "ballast/llama/weights.h"
 #include "ballast/serve/http/api_keys.h"
 #include "ballast/serve/http/test_client.h"
+#include "ballast/serve/model_test.h"
 
 namespace ballast::serve {
 namespace {
 
-class Http : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    try {
-      model_ = std::make_unique<llama::Model>(llama::shipped_model());
-    } catch (const Unavailable& error) {
-      reason_ = error.what();
-    }
-  }
-  static void TearDownTestSuite() { model_.reset(); }
-  void SetUp() override {
-    if (!model_) GTEST_SKIP() << reason_;
-  }
-  static std::unique_ptr<llama::Model> model_;
-  static std::string reason_;
-};
-std::unique_ptr<llama::Model> Http::model_;
-std::string Http::reason_;
+class Http : public ModelTest<Http> {};
 
 const char* kHello =
     R"({"messages":[{"role":"user","content":"What is the capital of France?"}],"max_tokens":12,"temperature":0)";

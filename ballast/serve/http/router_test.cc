@@ -8,6 +8,7 @@
 #include "ballast/llama/test_model.h"
 #include "ballast/serve/http/sse.h"
 #include "ballast/serve/http/test_client.h"
+#include "ballast/serve/model_test.h"
 
 namespace ballast::serve {
 namespace {
@@ -84,24 +85,7 @@ TEST(Fleet, OrderLimitAndBalance) {
   EXPECT_THROW(RouteSettings::backup_from_string("declin"), InvalidInput);
 }
 
-class RouterTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    try {
-      model_ = std::make_unique<llama::Model>(llama::shipped_model());
-    } catch (const Unavailable& error) {
-      reason_ = error.what();
-    }
-  }
-  static void TearDownTestSuite() { model_.reset(); }
-  void SetUp() override {
-    if (!model_) GTEST_SKIP() << reason_;
-  }
-  static std::unique_ptr<llama::Model> model_;
-  static std::string reason_;
-};
-std::unique_ptr<llama::Model> RouterTest::model_;
-std::string RouterTest::reason_;
+class RouterTest : public ModelTest<RouterTest> {};
 
 const char* kStory =
     R"({"prompt":"A long story about the sea:","max_tokens":60,"temperature":0,"ignore_eos":true,"stream":)";
