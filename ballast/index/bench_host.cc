@@ -53,8 +53,9 @@ class HostBench {
   }
 
  private:
-  std::string settings(const peers::Peer& peer) const {
-    return fmt::format("n = {}, S = {}, 1 thread", entries_.size(), count_ / peer.share);
+  std::string settings(const peers::Peer& peer, bool changes) const {
+    return fmt::format("n = {}, S = {}, 1 thread", entries_.size(),
+                       count_ / (changes ? peer.change_share : peer.share));
   }
   static bool able(const peers::Peer& peer, bool ordered) { return peer.map && (peer.ordered || !ordered); }
 
@@ -114,9 +115,11 @@ class HostBench {
                  .what = what,
                  .unit = "ns/op",
                  .ours = timing.median("ours"),
-                 .peer =
-                     ballast::Peer{
-                         .name = peer.name, .value = {}, .version = peer.version, .settings = settings(peer)},
+                 .peer = ballast::Peer{.name = peer.name,
+                                       .value = {},
+                                       .version = peer.version,
+                                       .settings = settings(
+                                           peer, id.starts_with("H.insert") || id.starts_with("H.erase"))},
                  .better = Better::lower,
                  .target = target};
     if (timing.figures.count(peer.name) != 0) {
@@ -147,7 +150,7 @@ class HostBench {
     for (auto& peer : peers_)
       if (peer.map)
         contestants.push_back(
-            {peer.name, [&, &map = *peer.map, name = peer.name, some = count_ / peer.share] {
+            {peer.name, [&, &map = *peer.map, name = peer.name, some = count_ / peer.change_share] {
                const double in = time_of([&] { map.insert_all(std::span(fresh).first(some)); });
                erase_times[name].push_back(
                    per(time_of([&] { map.erase_all(std::span(keys).first(some)); }), some));

@@ -39,6 +39,7 @@ struct Peer {
   std::unique_ptr<PeerMap> map = nullptr;  ///< null: not installed
   bool ordered = true;                     ///< false: it has no predecessor and no scan
   std::size_t share = 1;                   ///< stores get 1/share of a batch: their calls take microseconds
+  std::size_t change_share = share;        ///< the same for batches that are inserted and erased
 };
 /// The maps in memory first (each round of a benchmark runs all of them), then the stores.
 std::vector<Peer> all_peers();

@@ -45,7 +45,11 @@ class TbbMap : public OneByOne {
 }  // namespace
 
 Peer tbb_peer() {
-  return {"tbb::concurrent_map", "2021.8", std::make_unique<TbbMap>()};
+  // Its erase walks the list from its head: tens of milliseconds a key at 10^6 keys (measured).
+  return {.name = "tbb::concurrent_map",
+          .version = "2021.8",
+          .map = std::make_unique<TbbMap>(),
+          .change_share = 20'000};
 }
 
 }  // namespace ballast::index::peers
