@@ -198,6 +198,9 @@ void add_deploy(cli::Program& program) {
   add_checkpoint_flags(out, f);
   out->get_option("--ckpt")->required();
   out->add_option("-o,--out", f->out, "the file")->capture_default_str();
+  out->add_option("--batch", f->how.batch, "images a run; 0: any (OpenCV 4.6 needs a fixed one)")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
   out->add_option("--opset", f->how.opset, "13 to 17; from 17 on with LayerNormalization")
       ->capture_default_str();
   out.run([f](const cli::Common& common) { export_network(*f, common); });

@@ -104,20 +104,19 @@ TEST(Export, OpencvAgrees) {
   const std::string helper = BALLAST_BINARY_DIR "/bin/ballast-codesign-opencv";
   for (const auto& [space, g] : cases()) {
     const Made made = make(space, g);
-    write_file(folder.file("net.onnx"), export_onnx(made.net, made.plan, made.stats));
+    const std::int64_t batch = g.hybrid() ? 0 : made.images.size(0);
+    write_file(folder.file("net.onnx"), export_onnx(made.net, made.plan, made.stats, {.batch = batch}));
     const auto answer = run_opencv(folder.file("net.onnx"), raw(made.images), helper);
     if (!answer.installed) GTEST_SKIP() << "OpenCV's dnn was not found when this was built";
-    // OpenCV 4.6 cannot follow a Reshape behind a free batch dimension, which attention needs: it says so.
+    // OpenCV 4.6 cannot infer the shapes of attention, and says so.
     if (g.hybrid() && !answer.problem.empty()) {
-      EXPECT_NE(answer.problem.find("Reshape"), std::string::npos) << answer.problem;
+      EXPECT_NE(answer.problem.find("Assertion failed"), std::string::npos) << answer.problem;
       continue;
     }
     ASSERT_EQ(answer.problem, "") << to_string(g);
     const auto a = agreement(raw(made.logits), answer.output);
-    if (a.largest_difference >= 1e-3)
-      GTEST_SKIP() << "OPEN DEFECT, cause unknown: OpenCV's logits differ by " << a.largest_difference
-                   << " for " << to_string(g) << "; onnxruntime's agree";
     EXPECT_EQ(a.same_top1, a.rows);
+    EXPECT_LT(a.largest_difference, 1e-3) << to_string(g);
   }
 }
 

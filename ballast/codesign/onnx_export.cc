@@ -67,11 +67,16 @@ class Writer {
  private:
   onnx::GraphProto& graph() { return *model_.mutable_graph(); }
 
-  static void describe(onnx::ValueInfoProto& info, const std::string& name, const Shape& shape) {
+  void describe(onnx::ValueInfoProto& info, const std::string& name, const Shape& shape) {
     info.set_name(name);
     auto* type = info.mutable_type()->mutable_tensor_type();
     type->set_elem_type(onnx::TensorProto::FLOAT);
-    type->mutable_shape()->add_dim()->set_dim_param("batch");
+    auto* first = type->mutable_shape()->add_dim();
+    if (options_.batch > 0) {
+      first->set_dim_value(options_.batch);
+    } else {
+      first->set_dim_param("batch");
+    }
     for (std::int64_t extent : shape) type->mutable_shape()->add_dim()->set_dim_value(extent);
   }
 
@@ -205,7 +210,9 @@ class Writer {
     gate = convolution(gate, step.name + ".expand", step.name + ".expand",
                        part(step, "expand.weight", {step.in, step.hidden, 1, 1}),
                        part(step, "expand.bias", {step.in}), 1, 1);
-    return node("Mul", {x, hard_sigmoid(gate, step.name)}, step.name);
+    // OpenCV 4.6 takes Mul(x, HardSigmoid(gate)) for a HardSwish of the gate, whatever x is: an Identity
+    // between.
+    return node("Mul", {x, node("Identity", {hard_sigmoid(gate, step.name)}, step.name)}, step.name);
   }
 
   std::string pool(const Step& step, const std::string& x) {

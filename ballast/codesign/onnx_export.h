@@ -13,8 +13,9 @@
 namespace ballast::codesign {
 
 struct ExportOptions {
-  int opset = 13;     ///< 13 to 17
-  bool int8 = false;  ///< needs statistics with ranges
+  int opset = 13;          ///< 13 to 17
+  bool int8 = false;       ///< needs statistics with ranges
+  std::int64_t batch = 0;  ///< images a run; 0: free (OpenCV 4.6 follows squeeze gates only with a fixed one)
 };
 
 /// The file's bytes: input "x" [batch, channels, resolution, resolution], output "logits". `statistics` are
