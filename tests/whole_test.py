@@ -80,10 +80,10 @@ class Whole(unittest.TestCase):
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300,
                               env={**os.environ, **(env or {})}, preexec_fn=before)
 
-    def same_everywhere(self, **how):
+    def same_everywhere(self, folder=None, **how):
         for name, words in built().items():
             with self.subTest(component=name):
-                result = self.run_one(name, words, how.pop("folder", self.folder), **how)
+                result = self.run_one(name, words, folder or self.folder, **how)
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertEqual(without_clocks(json.loads(result.stdout)), self.expected[name])
 

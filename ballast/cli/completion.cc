@@ -4,19 +4,12 @@
 
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
+#include "ballast/cli/programs.h"
 
 namespace ballast::cli {
 namespace {
 
 const std::vector<std::string> kShells{"bash", "zsh", "fish"};
-// The front command's own words.
-const std::vector<std::pair<std::string, std::string>> kFront{
-    {"tour", "a guided run of every component, ending in a page"},
-    {"report", "results of several runs joined to one page"},
-    {"doctor", "what is built, what is missing, how to get it"},
-    {"completion", "completion of all words for your shell"},
-    {"man", "man pages of all programs"}};
-
 // A word in single quotes, for any of the three shells.
 std::string quoted(const std::string& text) {
   std::string out = "'";
@@ -48,7 +41,7 @@ std::string bash_script(const std::vector<ProgramDescription>& programs) {
       "# Completion of ballast for bash.  Use: source <(ballast completion bash)\n_ballast() {\n"
       "  local word=${COMP_WORDS[COMP_CWORD]} words=\n  local place=${COMP_WORDS[1]}:${COMP_WORDS[2]}\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    words='";
-  for (const auto& [word, text] : kFront) script += word + " ";
+  for (const auto& [word, text] : front_words()) script += std::string(word) + " ";
   script += components.substr(components.empty() ? 0 : 1) +
             " --help --version'\n  elif [ \"$COMP_CWORD\" -eq 2 ]; then\n    case ${COMP_WORDS[1]} in\n";
   for (const auto& program : programs)
@@ -76,7 +69,7 @@ std::string fish_script(const std::vector<ProgramDescription>& programs) {
       "return 1\n  for i in (seq (count $argv))\n    test $words[(math $i + 1)] = $argv[$i]; or return 1\n  "
       "end\nend\n"
       "function __ballast_first\n  test (count (commandline -opc)) -eq 1\nend\n";
-  for (const auto& [word, text] : kFront)
+  for (const auto& [word, text] : front_words())
     script += fmt::format("complete -c ballast -n __ballast_first -a {} -d {}\n", word, quoted(text));
   for (const auto& program : programs) {
     script += fmt::format("complete -c ballast -n __ballast_first -a {} -d {}\n", program.component,

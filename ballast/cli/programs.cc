@@ -33,7 +33,19 @@ constexpr ComponentProgram kComponents[] = {
     {"data", "readers, data sets and generators: what is here, what is missing"},
 };
 
+constexpr ComponentProgram kFrontWords[] = {
+    {"tour", "a guided run of every component, ending in a page"},
+    {"report", "results of several runs joined to one page"},
+    {"doctor", "what is built, what is missing, how to get it"},
+    {"completion", "completion of all words for your shell"},
+    {"man", "man pages of all programs"},
+};
+
 }  // namespace
+
+std::span<const ComponentProgram> front_words() {
+  return kFrontWords;
+}
 
 std::span<const ComponentProgram> components() {
   return kComponents;
@@ -51,7 +63,8 @@ std::string program_path(const std::string& name) {
 }
 
 int start_component(const std::string& name, char** arguments) {
-  std::vector<std::string> names{"tour", "report", "doctor", "completion", "man"};
+  std::vector<std::string> names;
+  for (const auto& word : kFrontWords) names.emplace_back(word.name);
   for (const auto& component : kComponents) names.emplace_back(component.name);
   require_one_of("component", name, names);
   const std::string path = program_path(name);

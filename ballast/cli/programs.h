@@ -16,6 +16,9 @@ struct ComponentProgram {
 /// The components with a program, in the order of the tour.
 std::span<const ComponentProgram> components();
 
+/// The front command's own words: tour, doctor and their like.
+std::span<const ComponentProgram> front_words();
+
 /// Full path of ballast-NAME, beside this program or in ../libexec/ballast; empty if it was not built.
 std::string program_path(const std::string& name);
 
