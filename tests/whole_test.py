@@ -92,6 +92,13 @@ class Whole(unittest.TestCase):
         folder.mkdir()
         self.same_everywhere(folder=folder)
 
+    def skipTest(self, reason):
+        """Leaves the test out by name: tests/run.sh lists what was left out."""
+        (BUILD / "left-out").mkdir(exist_ok=True)
+        with open(BUILD / "left-out/whole.txt", "a") as names:
+            names.write(f"{self._testMethodName}: {reason}\n")
+        super().skipTest(reason)
+
     def test_another_language(self):
         locales = subprocess.run(["locale", "-a"], capture_output=True, text=True).stdout.split()
         other = next((entry for entry in locales if entry.startswith(("de_", "fr_", "tr_"))), None)
@@ -100,9 +107,10 @@ class Whole(unittest.TestCase):
     def test_nobody_with_a_home_that_cannot_be_written(self):
         if os.getuid() != 0:
             self.skipTest("needs root to become another user")
-        reachable = subprocess.run([str(BALLAST), "--version"], preexec_fn=become_nobody, capture_output=True)
-        if reachable.returncode != 0:
-            self.skipTest("another user cannot reach this build folder")
+        try:  # A build folder under /root cannot be entered by anybody else.
+            subprocess.run([str(BALLAST), "--version"], preexec_fn=become_nobody, capture_output=True, check=True)
+        except (PermissionError, subprocess.CalledProcessError):
+            self.skipTest(f"another user cannot reach {BUILD}")
         folder = self.folder / "nobody"
         folder.mkdir()
         folder.chmod(0o777)
