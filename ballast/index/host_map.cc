@@ -54,12 +54,12 @@ BALLAST_VECTOR void descend_group(const Key* const* levels, const std::uint32_t*
 
 BALLAST_VECTOR void HostMap::ranks_in_leaves(const Key* const* leaves, const Key* keys, std::uint32_t count,
                                              std::uint32_t* ranks) {
-  for (std::uint32_t i = 0; i < count; ++i) ranks[i] = rank_in<32>(leaves[i], keys[i]);
+  for (std::uint32_t i = 0; i < count; ++i) ranks[i] = rank_in<kLeaf>(leaves[i], keys[i]);
 }
 
 BALLAST_VECTOR void HostMap::ranks_in_leaf(const Key* keys, const Entry* entries, std::uint32_t count,
                                            std::uint32_t* ranks) {
-  for (std::uint32_t i = 0; i < count; ++i) ranks[i] = rank_in<32>(keys, entries[i].key);
+  for (std::uint32_t i = 0; i < count; ++i) ranks[i] = rank_in<kLeaf>(keys, entries[i].key);
 }
 
 HostMap::HostMap(HostMapOptions options) : options_(options) {
@@ -117,7 +117,7 @@ void HostMap::bulk_load(std::span<const Entry> sorted) {
   if (size_ != 0) throw InvalidInput("bulk load", "an index that is not empty", "an empty one");
   require_ascending(sorted);
   if (sorted.empty()) return;
-  constexpr std::size_t kFill = 29;  // of 32: room for a few inserts
+  constexpr std::size_t kFill = kLeaf - 3;  // room for a few inserts
   const std::size_t count = (sorted.size() + kFill - 1) / kFill;
   free_.clear();
   meta_.assign(count, {});

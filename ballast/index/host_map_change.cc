@@ -74,7 +74,7 @@ InsertReport HostMap::insert(std::span<const Entry> entries) {
   }
   // Leaves that a run will need beyond its own are taken first, in order, so that runs can be merged in
   // parallel.
-  constexpr std::uint32_t kFill = 24;
+  constexpr std::uint32_t kFill = 3 * kLeaf / 4;
   std::vector<std::uint32_t> spare_begin(runs.size() + 1);
   for (std::size_t r = 0; r < runs.size(); ++r) {
     const std::uint64_t most = meta_[directory_[runs[r].position]].count + (runs[r].end - runs[r].begin);

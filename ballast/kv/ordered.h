@@ -113,6 +113,8 @@ class OrderedStore : public orch::Store<RangeAccess> {
   Ranges ranges_;
 };
 
+class IndexedStore;  // indexed.h
+
 class OrderedBatch {
  public:
   /// Throws InvalidInput as orch::Batch does, and for compare-and-set (an operation of the serial class).
@@ -126,6 +128,7 @@ class OrderedBatch {
  private:
   friend std::vector<orch::StageReport> run_ordered(cluster::Machine&, OrderedStore&, OrderedBatch&,
                                                     const orch::Options&);
+  friend void run_ordered(cluster::Machine&, IndexedStore&, OrderedBatch&);
   std::vector<RangeOperation> asked_;
   std::vector<RangeAnswer> answers_;
 };

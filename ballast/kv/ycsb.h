@@ -36,6 +36,9 @@ struct Workload {
   std::uint32_t record_bytes() const { return fields * field_bytes; }
 };
 
+/// The method that runs a workload with scans on the index (indexed.h) and not on ranges with orch's methods.
+inline constexpr char kIndexMethod[] = "index";
+
 struct WorkloadResult {
   std::string method;
   orch::StageReport report = {};  ///< of the last batch

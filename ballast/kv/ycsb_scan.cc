@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <optional>
 
+#include "ballast/base/bench.h"
 #include "ballast/base/file.h"
-#include "ballast/kv/ordered.h"
+#include "ballast/kv/indexed.h"
 #include "ballast/kv/ycsb.h"
 #include "ballast/orch/workload.h"
 
@@ -32,7 +35,8 @@ std::vector<WorkloadResult> run_scan_workload(cluster::Cluster& cluster, const W
                                               const std::vector<std::string>& methods,
                                               std::uint64_t batch_size, int rounds, std::uint64_t seed) {
   std::vector<orch::Options> options;
-  for (const auto& name : methods) options.push_back(orch::options_from_name(name));
+  for (const auto& name : methods)
+    options.push_back(name == kIndexMethod ? orch::Options{} : orch::options_from_name(name));
   const data::KeyChooser keys(
       {.law = workload.law, .records = workload.records, .exponent = workload.exponent}, seed);
   std::vector<WorkloadResult> results;
@@ -42,10 +46,20 @@ std::vector<WorkloadResult> run_scan_workload(cluster::Cluster& cluster, const W
     for (std::uint64_t n = id; n < workload.records; n += machines) part.push_back(key_of(n));
     const Ranges ranges = Ranges::from_sample(me, std::move(part), kEntriesOfACell);
     for (std::size_t m = 0; m < methods.size(); ++m) {
-      OrderedStore store(me, ranges);
-      for (std::uint64_t n = 0; n < workload.records; ++n) {
-        const std::string key = key_of(n);
-        if (store.owns(ranges.cell_of(key))) store.load(key, value_of(n, 0, workload.record_bytes()));
+      std::optional<OrderedStore> cells;
+      std::optional<IndexedStore> indexed;
+      if (methods[m] == kIndexMethod) {
+        std::vector<Row> rows;
+        for (std::uint64_t n = id; n < workload.records; n += machines)
+          rows.emplace_back(key_of(n), value_of(n, 0, workload.record_bytes()));
+        indexed.emplace(me, index::DistributedOptions{.seed = seed});
+        indexed->load(rows);
+      } else {
+        cells.emplace(me, ranges);
+        for (std::uint64_t n = 0; n < workload.records; ++n) {
+          const std::string key = key_of(n);
+          if (cells->owns(ranges.cell_of(key))) cells->load(key, value_of(n, 0, workload.record_bytes()));
+        }
       }
       WorkloadResult result{.method = methods[m]};
       std::map<std::uint64_t, std::uint64_t> drawn;
@@ -70,10 +84,19 @@ std::vector<WorkloadResult> run_scan_workload(cluster::Cluster& cluster, const W
           }
         }
         me.barrier();
-        for (auto& report : run_ordered(me, store, batch, options[m])) {
-          result.seconds += report.seconds();
-          result.busiest_bytes += report.busiest_bytes();
-          result.report = std::move(report);
+        if (indexed) {
+          me.account() = {};
+          const double seconds = time_of([&] { run_ordered(me, *indexed, batch); });
+          const auto most = [](auto a, auto b) { return std::max(a, b); };
+          const std::uint64_t bytes = me.account().busy_bytes();
+          result.seconds += me.allreduce(seconds, most);
+          result.busiest_bytes += me.allreduce(bytes, most);
+        } else {
+          for (auto& report : run_ordered(me, *cells, batch, options[m])) {
+            result.seconds += report.seconds();
+            result.busiest_bytes += report.busiest_bytes();
+            result.report = std::move(report);
+          }
         }
         result.operations += batch_size * machines;
         for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -83,9 +106,16 @@ std::vector<WorkloadResult> run_scan_workload(cluster::Cluster& cluster, const W
           digest += mix64(content + i);
         }
       }
-      for (const auto& [at, cell] : store.all()) {
-        for (const auto& [key, value] : cell.rows)
-          digest += mix64(checksum64(key) ^ mix64(checksum64(value)));
+      const auto take = [&](const Row& row) {
+        digest += mix64(checksum64(row.first) ^ mix64(checksum64(row.second)));
+      };
+      if (indexed) {
+        using Range = std::pair<std::string, std::string>;
+        std::vector<Range> all;  // machine 0 reads everything
+        if (me.is_first()) all.emplace_back("", std::string(orch::kMostKeyBytes, '\xff'));
+        for (const auto& rows : indexed->map().scan(all)) std::for_each(rows.begin(), rows.end(), take);
+      } else {
+        for (const auto& [at, cell] : cells->all()) std::for_each(cell.rows.begin(), cell.rows.end(), take);
       }
       result.digest = me.allreduce(digest, std::plus<>());
       if (m == 0) set_shares(result, drawn);

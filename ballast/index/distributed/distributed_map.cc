@@ -63,6 +63,12 @@ std::uint32_t DistributedMap<K>::position_of(const K& key) const {
 template <typename K>
 std::vector<std::vector<typename DistributedMap<K>::Entry>> DistributedMap<K>::scan(
     std::span<const std::pair<K, K>> ranges, std::uint64_t limit) {
+  return scan(ranges, std::vector<std::uint64_t>(ranges.size(), limit));
+}
+
+template <typename K>
+std::vector<std::vector<typename DistributedMap<K>::Entry>> DistributedMap<K>::scan(
+    std::span<const std::pair<K, K>> ranges, std::span<const std::uint64_t> limits) {
   me_.begin_stage("index scan");
   std::vector<std::vector<Entry>> rows(ranges.size());
   struct Left {
@@ -77,27 +83,32 @@ std::vector<std::vector<typename DistributedMap<K>::Entry>> DistributedMap<K>::s
   for (;;) {
     const auto more = me_.allreduce(static_cast<std::uint64_t>(waiting.size()), std::plus<>());
     if (more == 0) return rows;
-    // The part of each chunk that some range of this machine wants.
-    std::map<std::uint32_t, std::pair<K, K>> wanted;
+    // The part of each chunk that some range of this machine wants, and how many rows of it (0: all).
+    struct Part {
+      K low, high;
+      std::uint64_t most;
+    };
+    std::map<std::uint32_t, Part> wanted;
     for (auto& one : waiting) {
       const auto& [low, high] = ranges[one.range];
+      const std::uint64_t limit = limits[one.range];
       const std::uint64_t missing = limit == 0 ? ~std::uint64_t{0} : limit - rows[one.range].size();
       const std::uint64_t chunks =
           std::min<std::uint64_t>(missing / options_.chunk + 2, one.last - one.next + 1);
       one.until = one.next + static_cast<std::uint32_t>(chunks);
       for (std::uint32_t p = one.next; p < one.until; ++p) {
-        const auto [at, fresh] = wanted.emplace(p, std::pair(low, high));
+        const auto [at, fresh] = wanted.emplace(p, Part{low, high, limit == 0 ? 0 : missing});
         if (fresh) continue;
-        at->second.first = std::min(at->second.first, low);
-        at->second.second = std::max(at->second.second, high);
+        at->second = {std::min(at->second.low, low), std::max(at->second.high, high), 0};
       }
     }
     Outbox out = me_.outbox();
     for (const auto& [p, range] : wanted) {
       Buffer& buffer = out.to(owner_of(p));
       buffer.put(p);
-      Wire<K>::put(buffer, range.first);
-      Wire<K>::put(buffer, range.second);
+      Wire<K>::put(buffer, range.low);
+      Wire<K>::put(buffer, range.high);
+      buffer.put_varint(range.most);
     }
     const Inbox in = me_.exchange(std::move(out));
     Outbox replies = me_.outbox();
@@ -105,11 +116,13 @@ std::vector<std::vector<typename DistributedMap<K>::Entry>> DistributedMap<K>::s
       for (Reader reader = in.from(m); !reader.empty();) {
         const auto position = reader.get<std::uint32_t>();
         const K low = Wire<K>::get(reader), high = Wire<K>::get(reader);
+        const std::uint64_t most = reader.get_varint();
         if (position >= ids_.size()) throw InvalidInput("a range of an unknown chunk arrived");
         const Chunk<K>* chunk = store_.find(ids_[position]);
         Chunk<K> part;
         if (chunk != nullptr) {
           for (std::size_t e = chunk->lower_bound(low); e < chunk->size() && !(high < chunk->keys[e]); ++e) {
+            if (most != 0 && part.size() == most) break;
             part.keys.push_back(chunk->keys[e]);
             part.values.push_back(chunk->values[e]);
           }
@@ -127,7 +140,7 @@ std::vector<std::vector<typename DistributedMap<K>::Entry>> DistributedMap<K>::s
     for (auto& one : waiting) {
       const auto& [low, high] = ranges[one.range];
       auto& to = rows[one.range];
-      const auto full = [&] { return limit != 0 && to.size() >= limit; };
+      const auto full = [&, limit = limits[one.range]] { return limit != 0 && to.size() >= limit; };
       // Other ranges may have asked for parts of the chunks behind `until`: those are not whole.
       for (; one.next < one.until && !full(); ++one.next) {
         const Chunk<K>& chunk = got.at(one.next);

@@ -75,6 +75,9 @@ class DistributedMap {
 
   /// Rows of each range (both ends belong to it), at most `limit` of each (0: all).
   std::vector<std::vector<Entry>> scan(std::span<const std::pair<K, K>> ranges, std::uint64_t limit = 0);
+  /// A limit for each range.
+  std::vector<std::vector<Entry>> scan(std::span<const std::pair<K, K>> ranges,
+                                       std::span<const std::uint64_t> limits);
   std::vector<std::uint64_t> count(std::span<const std::pair<K, K>> ranges);
 
   /// Of all machines.
