@@ -1,326 +1,183 @@
-// Tables B to F of the chapter: compiled models against themselves with passes, policies and executors taken
-// away.
+// Tables B and C: compiled models against the built-in systems and policies, and where the time goes.
+#include "ballast/dynamic/bench_models.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <deque>
 
-#include "ballast/base/bench.h"
-#include "ballast/base/statistics.h"
-#include "ballast/dynamic/bench_models.h"
-#include "ballast/dynamic/instances.h"
-#include "ballast/dynamic/models.h"
-#include "ballast/dynamic/peers/dynet.h"
-#include "ballast/dynamic/plan/memory_plan.h"
-#include "ballast/dynamic/runtime/session.h"
+#include "ballast/dynamic/bench_contest.h"
+#include "ballast/dynamic/fsm.h"
+#include "ballast/dynamic/tree_lstm.h"
 
 namespace ballast::dynamic {
-namespace {
 
-/// One way to run a model: passes and session.
-struct System {
-  std::string name;
-  CompileOptions passes;
-  SessionOptions session;
-};
-
-CompileOptions unfused() {
-  CompileOptions o;
-  o.reuse = o.fuse = o.hoist = o.split_dense = o.coarsen = o.hfuse = o.ghost = o.phases = false;
-  return o;
-}
-
-/// Compiled models kept for their sessions.
-class Contest {
- public:
-  Contest(const Module& module, const std::vector<Instance>& batch, std::uint64_t seed)
-      : module_(module), batch_(batch), parameters_(initial_parameters(module, seed)) {}
-
-  void add(const System& system) {
-    executables_.push_back(compile(module_, system.passes));
-    sessions_.push_back(std::make_unique<Session>(executables_.back(), parameters_, system.session));
-    names_.push_back(system.name);
-    // Answers are compared before anything is timed; this also compiles the kernels.
-    std::vector<double> numbers;
-    for (const Value& v : sessions_.back()->run(batch_)) flatten(v, numbers);
-    if (expected_.empty()) expected_ = numbers;
-    same_ &= numbers.size() == expected_.size();
-    for (std::size_t i = 0; same_ && i < numbers.size(); ++i)
-      same_ = std::abs(numbers[i] - expected_[i]) <= 1e-4 * std::max(1.0, std::abs(expected_[i]));
-    nodes_.push_back(sessions_.back()->stats().nodes);
-    batches_.push_back(sessions_.back()->stats().batches);
-    gathered_.push_back(sessions_.back()->stats().gathered_bytes);
-    sessions_.back()->reset_stats();
-  }
-  bool same() const { return same_; }
-  std::int64_t batches(std::size_t i) const { return batches_[i]; }
-  std::int64_t gathered(std::size_t i) const { return gathered_[i]; }
-  const RunStats& stats(std::size_t i) const { return sessions_[i]->stats(); }
-
-  Comparison time(int rounds, std::uint64_t seed) {
-    std::vector<Contestant> contestants;
-    for (std::size_t i = 0; i < names_.size(); ++i)
-      contestants.push_back({names_[i], [this, i] { return time_of([&] { sessions_[i]->run(batch_); }); }});
-    return interleave(contestants, {.rounds = rounds, .max_seconds = 20, .seed = seed});
-  }
-
- private:
-  const Module& module_;
-  const std::vector<Instance>& batch_;
-  Parameters parameters_;
-  std::deque<Executable> executables_;
-  std::vector<std::unique_ptr<Session>> sessions_;
-  std::vector<std::string> names_;
-  std::vector<std::int64_t> nodes_, batches_, gathered_;
-  std::vector<double> expected_;
-  bool same_ = true;
-};
-
-void add_row(Bench& bench, const std::string& id, const std::string& what, const Comparison& timing,
-             const std::string& peer, std::optional<double> target, const std::string& note) {
+void add_mean(Bench& bench, const std::string& id, const std::string& what, const std::vector<double>& ratios,
+              double target) {
+  if (ratios.empty()) return;
+  double sum = 0;
+  for (const double r : ratios) sum += std::log(r);
   bench.add({.id = id,
              .what = what,
-             .unit = "s",
-             .better = Better::lower,
+             .unit = "1",
+             .ours = std::exp(sum / static_cast<double>(ratios.size())),
+             .better = Better::higher,
              .target = target,
-             .note = note,
-             .comparison = timing,
-             .ours_name = "ours",
-             .peer_name = peer});
+             .note = fmt::format("geometric mean over {} cases", ratios.size())});
 }
+
+namespace {
+
+struct Case {
+  const char* model;
+  int hidden, instances;
+};
 
 void end_to_end(Bench& bench, std::uint64_t seed, bool quick) {
-  const std::vector<std::string> models =
-      quick ? std::vector<std::string>{"treelstm", "birnn", "latticelstm"}
-            : std::vector<std::string>{"treelstm", "treegru",     "mvrnn",      "birnn",
-                                       "bilstm",   "latticelstm", "latticegru", "lstm-nmt"};
-  for (const std::string& name : models) {
-    for (const int instances : quick ? std::vector<int>{32} : std::vector<int>{8, 64}) {
-      const Module module = load_model(name, {{"H", 64}, {"V", 2000}});
-      const std::vector<Instance> batch = draw_instances(module, instances, seed);
-      Contest contest(module, batch, seed);
-      contest.add({"ours", {}, {}});
-      contest.add({"one at a time", {}, {.policy = "unbatched"}});
-      contest.add({"dynet-style agenda", unfused(), {.policy = "agenda", .gather = Gather::copied}});
-      contest.add({"dynet-style depth", unfused(), {.policy = "depth", .gather = Gather::copied}});
-      contest.add({"cells by agenda (cavs-style)", {}, {.policy = "agenda"}});
-      contest.add({"cells by depth (fold-style)", {}, {.policy = "depth", .gather = Gather::copied}});
-      const auto timing = contest.time(quick ? 5 : 11, seed);
-      const std::string id = fmt::format("B.{}.b{}", name, instances);
-      const std::string answers = contest.same() ? "answers agree" : "ANSWERS DIFFER";
-      add_row(bench, id + ".unbatched", name + ": the same kernels one node at a time", timing,
-              "one at a time", std::nullopt, answers);
-      const double agenda = timing.median("dynet-style agenda"), depth = timing.median("dynet-style depth");
-      add_row(bench, id + ".dynet",
-              name + ": unfused operators, run-time signatures, explicit gather (built-in)", timing,
-              agenda < depth ? "dynet-style agenda" : "dynet-style depth", 2.0,
-              fmt::format("{}; {} batches against {}", answers, contest.batches(0),
-                          contest.batches(agenda < depth ? 2 : 3)));
-      add_row(bench, id + ".cavs", name + ": whole cells by agenda (built-in)", timing,
-              "cells by agenda (cavs-style)", std::nullopt, answers);
-      add_row(bench, id + ".fold", name + ": whole cells by depth, explicit gather (built-in)", timing,
+  std::vector<Case> cases;
+  if (quick) {
+    cases = {{"treelstm", 64, 8}, {"treelstm", 256, 64}, {"birnn", 64, 64}, {"latticelstm", 64, 8}};
+  } else {
+    for (const char* model :
+         {"treelstm", "treegru", "mvrnn", "birnn", "bilstm", "latticelstm", "latticegru", "lstm-nmt"})
+      for (const int instances : {8, 64}) cases.push_back({model, 64, instances});
+    for (const char* model : {"treelstm", "bilstm"}) cases.push_back({model, 256, 64});
+  }
+  std::vector<double> over_dynet;
+  for (const Case& c : cases) {
+    const Module module = load_model(c.model, {{"H", c.hidden}, {"V", 2000}});
+    Contest contest(module, draw_instances(module, c.instances, seed), seed);
+    contest.add({"ours", {}, {}});
+    contest.add({"one at a time", {}, {.policy = "unbatched"}});
+    contest.add({"dynet-style agenda", unfused(), {.policy = "agenda", .gather = Gather::copied}});
+    contest.add({"dynet-style depth", unfused(), {.policy = "depth", .gather = Gather::copied}});
+    CompileOptions known = unfused();
+    known.reuse = true;
+    contest.add({"dynet++ (shared operands known)", known, {.policy = "agenda", .gather = Gather::copied}});
+    contest.add({"cells by agenda (cavs-style)", {}, {.policy = "agenda"}});
+    contest.add({"cells by depth (fold-style)", {}, {.policy = "depth", .gather = Gather::copied}});
+    const auto timing = contest.time(quick ? 5 : 11, seed);
+    const std::string id = fmt::format("B.{}.h{}.b{}", c.model, c.hidden, c.instances);
+    const std::string answers = contest.answers_note();
+    add_ratio(bench, id + ".unbatched", fmt::format("{}: the same kernels one node at a time", c.model),
+              timing, "ours", "one at a time", std::nullopt, answers);
+    std::string best = "dynet-style agenda";
+    for (const char* other : {"dynet-style depth", "dynet++ (shared operands known)"})
+      if (timing.median(other) < timing.median(best)) best = other;
+    over_dynet.push_back(timing.ratio(best, "ours").median);
+    add_ratio(bench, id + ".dynet-style",
+              fmt::format("{}: unfused, explicit gather: the best of three (built-in)", c.model), timing,
+              "ours", best, 2.0,
+              fmt::format("{}; {} batches against {}", answers, contest.batches(0), contest.batches(2)));
+    add_ratio(bench, id + ".cavs-style", fmt::format("{}: whole cells by agenda (built-in)", c.model), timing,
+              "ours", "cells by agenda (cavs-style)", std::nullopt, answers);
+    add_ratio(bench, id + ".fold-style",
+              fmt::format("{}: whole cells by depth, explicit gather (built-in)", c.model), timing, "ours",
               "cells by depth (fold-style)", std::nullopt, answers);
-      const RunStats& s = contest.stats(0);
-      bench.add({.id = fmt::format("C.{}.b{}", name, instances),
-                 .what = "control and scheduling of the total",
-                 .unit = "%",
-                 .ours = 100 * (s.control_seconds + s.scheduling_seconds) / s.total_seconds,
-                 .better = Better::lower,
-                 .target = 15,
-                 .note = fmt::format("operands {:.0f} %, kernels {:.0f} %",
-                                     100 * s.operand_seconds / s.total_seconds,
-                                     100 * s.kernel_seconds / s.total_seconds)});
-    }
-  }
-}
-
-void ablation(Bench& bench, std::uint64_t seed, bool quick) {
-  struct Case {
-    const char* pass;
-    bool CompileOptions::*on;
-    const char* model;
-  };
-  constexpr Case kCases[] = {{"fuse+coarsen", &CompileOptions::coarsen, "treelstm"},
-                             {"hfuse", &CompileOptions::hfuse, "treelstm"},
-                             {"hoist", &CompileOptions::hoist, "birnn"},
-                             {"split-dense", &CompileOptions::split_dense, "birnn"},
-                             {"phases", &CompileOptions::phases, "birnn"},
-                             {"ghost", &CompileOptions::ghost, "twoarms"},
-                             {"reuse", &CompileOptions::reuse, "birnn"}};
-  for (const Case& c : kCases) {
-    const Module module = load_model(c.model, {{"H", 64}, {"V", 2000}});
-    const std::vector<Instance> batch = draw_instances(module, 32, seed);
-    Contest contest(module, batch, seed);
-    CompileOptions without;
-    without.*c.on = false;
-    if (c.on == &CompileOptions::coarsen) without.fuse = without.hfuse = false;
-    contest.add({"ours", {}, {}});
-    contest.add({"without", without, {}});
-    add_row(bench, fmt::format("D.{}.{}", c.pass, c.model), fmt::format("{} without this pass", c.model),
-            contest.time(quick ? 5 : 11, seed), "without", 1.1,
-            fmt::format("{} batches against {}; {}", contest.batches(0), contest.batches(1),
-                        contest.same() ? "answers agree" : "ANSWERS DIFFER"));
-  }
-  {
-    const Module module = load_model("treelstm", {{"H", 64}, {"V", 2000}});
-    const std::vector<Instance> batch = draw_instances(module, 32, seed);
-    Contest contest(module, batch, seed);
-    contest.add({"ours", {}, {}});
-    contest.add({"copied first", {}, {.gather = Gather::copied}});
-    add_row(bench, "D.gather-fusion.treelstm", "treelstm with operands copied together first",
-            contest.time(quick ? 5 : 11, seed), "copied first", 1.1,
-            fmt::format("{} bytes copied against {}", contest.gathered(0), contest.gathered(1)));
-  }
-  for (const char* name : {"drnn", "stackrnn", "nestedrnn"}) {
-    const Module module = load_model(name, std::string(name) == "stackrnn"
-                                               ? std::map<std::string, std::int64_t>{{"H", 64}, {"V", 2000}}
-                                               : std::map<std::string, std::int64_t>{{"H", 64}});
-    const std::vector<Instance> batch = draw_instances(module, quick ? 16 : 64, seed);
-    Contest contest(module, batch, seed);
-    contest.add({"ours", {}, {}});
-    contest.add({"one instance at a time", {}, {.fibers = false}});
-    add_row(bench, fmt::format("D.fibers.{}", name),
-            fmt::format("{}: decisions from tensors, one instance at a time", name),
-            contest.time(quick ? 3 : 11, seed), "one instance at a time", 2.0,
-            fmt::format("{} batches against {}", contest.batches(0), contest.batches(1)));
-  }
-}
-
-void layouts(Bench& bench) {
-  for (const auto& [name, function] : {std::pair{"treelstm", "walk"},
-                                       {"treegru", "walk"},
-                                       {"mvrnn", "walk"},
-                                       {"bilstm", "first"},
-                                       {"latticegru", "walk"}}) {
-    CompileOptions options;
-    options.hfuse = options.split_dense = options.native = false;
-    const Executable exe = compile(load_model(name), options);
-    int before = 0, after = 0;
-    std::int64_t bytes_before = 0, bytes_after = 0;
-    double seconds = 0;
-    for (const OpType& type : exe.unit.types) {
-      if (type.variadic) continue;
-      const BlockBatches block = batches_of(type.cell);
-      if (block.variables == 0) continue;
-      const MemoryPlan declared = declaration_plan(block);
-      MemoryPlan planned;
-      seconds += time_of([&] { planned = plan_memory(block); });
-      before += declared.copies;
-      after += planned.copies;
-      bytes_before += declared.copied_bytes;
-      bytes_after += planned.copied_bytes;
-    }
-    bench.add({.id = fmt::format("E.{}", name),
-               .what = "copies inside the model's cells after planning",
-               .unit = "1",
-               .ours = static_cast<double>(after),
-               .peer = Peer{.name = "declaration order", .value = static_cast<double>(before)},
+    const RunStats &s = contest.stats(0), &agenda = contest.stats(5);
+    const bool counts = c.hidden == 256 && c.instances == 64;
+    const double nodes = static_cast<double>(std::max<std::int64_t>(1, s.nodes));
+    bench.add({.id = fmt::format("C.{}.h{}.b{}.share", c.model, c.hidden, c.instances),
+               .what = fmt::format("{}: construction and scheduling, of the total", c.model),
+               .unit = "%",
+               .ours = 100 * (s.control_seconds + s.scheduling_seconds) / s.total_seconds,
                .better = Better::lower,
-               .basis = Basis::counted,
-               .note = fmt::format("{} bytes against {}; planned in {:.2f} ms", bytes_after, bytes_before,
-                                   1000 * seconds)});
+               .target = counts ? std::optional<double>(15) : std::nullopt,
+               .note = fmt::format(
+                   "encoding {:.0f} %, operands {:.0f} %, kernels {:.0f} %; dynet-style spends {:.0f} %",
+                   100 * s.encoding_seconds / s.total_seconds, 100 * s.operand_seconds / s.total_seconds,
+                   100 * s.kernel_seconds / s.total_seconds,
+                   100 * (contest.stats(2).control_seconds + contest.stats(2).scheduling_seconds) /
+                       contest.stats(2).total_seconds)});
+    bench.add({.id = fmt::format("C.{}.h{}.b{}.node", c.model, c.hidden, c.instances),
+               .what = fmt::format("{}: construction and grouping of a coarsened node", c.model),
+               .unit = "us",
+               .ours = 1e6 * (s.control_seconds + s.scheduling_seconds) / nodes,
+               .better = Better::lower,
+               .target = 0.3,
+               .note = fmt::format("control {:.3f}, grouping {:.3f}", 1e6 * s.control_seconds / nodes,
+                                   1e6 * s.scheduling_seconds / nodes)});
+    bench.add({.id = fmt::format("C.{}.h{}.b{}.frontier", c.model, c.hidden, c.instances),
+               .what = fmt::format("{}: inline depth against frontier scheduling, per node", c.model),
+               .unit = "us",
+               .ours = 1e6 * s.scheduling_seconds / nodes,
+               .peer = Peer{.name = "agenda over the frontier",
+                            .value = 1e6 * agenda.scheduling_seconds /
+                                     static_cast<double>(std::max<std::int64_t>(1, agenda.nodes))},
+               .better = Better::lower,
+               .target = 4.0});
   }
+  add_mean(bench, "B.mean.dynet-style", "ours over the best built-in DyNet-style system", over_dynet, 2.0);
 }
 
-void control(Bench& bench, std::uint64_t seed, bool quick) {
-  for (const char* name : {"treelstm", "bilstm", "latticelstm"}) {
-    const Module module = load_model(name, {{"H", 8}, {"V", 2000}});
-    const std::vector<Instance> batch = draw_instances(module, 64, seed);
-    const Executable native = compile(module, {.native = true}),
-                     interpreted = compile(module, {.native = false});
-    Session a(native, initial_parameters(module, seed)), b(interpreted, initial_parameters(module, seed));
-    const auto control_time = [&](Session& session) {
-      const double before = session.stats().control_seconds;
-      session.run(batch);
-      return session.stats().control_seconds - before;
-    };
-    const auto timing = interleave(
-        {{"ours", [&] { return control_time(a); }}, {"interpreted", [&] { return control_time(b); }}},
-        {.rounds = quick ? 7 : 21, .seed = seed});
-    add_row(bench, fmt::format("F.control.{}", name),
-            "control program as machine code, arguments' encoding included", timing, "interpreted", 5.0,
-            "the same nodes, appended by the same code");
-  }
-}
-
-/// Tensors of a result in order, without the constructors' numbers that flatten() gives.
-void tensors_of(const Value& value, std::vector<double>& numbers) {
-  numbers.insert(numbers.end(), value.elements.begin(), value.elements.end());
-  for (const Value& field : value.fields) tensors_of(field, numbers);
-}
-
-/// DyNet itself, on one thread, ours timed before and after it.
-void against_dynet(Bench& bench, std::uint64_t seed, bool quick) {
-  for (const int hidden : quick ? std::vector<int>{128} : std::vector<int>{128, 256}) {
-    for (const int instances : quick ? std::vector<int>{64} : std::vector<int>{8, 64}) {
-      const Module module = load_model("treelstm", {{"H", hidden}, {"V", 500}});
-      const std::vector<Instance> batch = draw_instances(module, instances, seed);
-      const Parameters parameters = initial_parameters(module, seed);
-      const Executable exe = compile(module);
-      Session session(exe, parameters);
-      std::vector<double> ours;
-      for (const Value& v : session.run(batch)) tensors_of(v, ours);
-      std::vector<double> execute, total;
-      const auto run_ours = [&](int rounds) {
-        for (int i = 0; i < rounds; ++i) {
-          session.reset_stats();
-          session.run(batch);
-          total.push_back(session.stats().total_seconds);
-          execute.push_back(session.stats().total_seconds - session.stats().control_seconds);
-        }
-      };
-      const int rounds = quick ? 6 : 20;
-      run_ours(rounds);
-      std::optional<DynetRun> best;
-      int mode = 0;
-      for (const int autobatch : {1, 2, 3}) {
-        auto run = run_dynet(module, parameters, batch, autobatch, rounds);
-        if (run && (!best || quantile(run->execute, 0.5) < quantile(best->execute, 0.5))) {
-          best = std::move(run);
-          mode = autobatch;
-        }
-      }
-      run_ours(rounds);
-      double worst = 0;
-      if (best) {
-        worst = best->outputs.size() == ours.size() ? 0 : INFINITY;
-        for (std::size_t i = 0; worst < INFINITY && i < ours.size(); ++i)
-          worst = std::max(worst, std::abs(ours[i] - best->outputs[i]));
-      }
-      const std::string note =
-          best ? fmt::format("answers differ by at most {:.0e}; fastest of modes 1 to 3: {}", worst, mode)
-               : "not installed (setup/setup.sh --peers)";
-      const auto row = [&](const char* what, const char* text, const std::vector<double>& own,
-                           const std::vector<double> DynetRun::*theirs, double target) {
-        std::optional<double> value;
-        if (best) value = quantile((*best).*theirs, 0.5);
-        bench.add({.id = fmt::format("B.treelstm.h{}.b{}.dynet22.{}", hidden, instances, what),
-                   .what = text,
-                   .unit = "s",
-                   .ours = quantile(own, 0.5),
-                   .peer = Peer{.name = "DyNet 2.2 autobatch",
-                                .value = value,
-                                .version = "2.2",
-                                .settings = "one thread"},
-                   .better = Better::lower,
-                   .target = target,
-                   .note = note});
-      };
-      row("execute", "TreeLSTM, graph building left out", execute, &DynetRun::execute, 1.4);
-      row("total", "TreeLSTM with graph building (DyNet's in Python)", total, &DynetRun::total, 2.0);
+/// A learned machine against agenda and depth, all else equal: cells, frontier executor, no phases and no
+/// hoisting, which do by marks what the machine learns.
+void learned(Bench& bench, std::uint64_t seed, bool quick) {
+  struct Shape {
+    const char* model;
+    double target;
+  };
+  for (const Shape& shape : {Shape{"bilstm", 1.05}, Shape{"treelstm", 1.2}, Shape{"latticelstm", 1.5}}) {
+    const Module module = load_model(shape.model, {{"H", 64}, {"V", 2000}});
+    CompileOptions passes;
+    passes.phases = passes.hoist = passes.split_dense = passes.ghost = false;
+    const int instances = 32;
+    Contest contest(module, draw_instances(module, instances, seed, 5000), seed);
+    const Executable exe = compile(module, passes);
+    Session session(exe, contest.parameters());
+    std::deque<Graph> graphs;
+    std::deque<Structure> structures;
+    std::vector<const Structure*> training, validation;
+    for (std::uint64_t g = 0; g < 6; ++g) {
+      graphs.push_back(session.graph_of(draw_instances(module, instances, seed, g * 32)));
+      structures.emplace_back(graphs.back());
+      (g < 3 ? training : validation).push_back(&structures.back());
     }
+    Learned machine;
+    const double seconds = time_of([&] {
+      machine = learn_best(training, validation,
+                           {.iterations = quick ? 100 : 400, .seed = seed, .restarts = quick ? 1 : 3});
+    });
+    contest.add({"learned", passes, {.policy = "fsm", .fsm = machine.table}});
+    contest.add({"agenda", passes, {.policy = "agenda"}});
+    contest.add({"depth", passes, {.policy = "depth"}});
+    const auto timing = contest.time(quick ? 7 : 15, seed);
+    const std::string best = timing.median("agenda") < timing.median("depth") ? "agenda" : "depth";
+    add_ratio(
+        bench, fmt::format("B.fsm.{}", shape.model),
+        fmt::format("{}: learned machine against the best of agenda and depth, all else equal", shape.model),
+        timing, "learned", best, shape.target,
+        fmt::format("{} batches against {} and {}; {}; trained in {:.1f} s, not counted", contest.batches(0),
+                    contest.batches(1), contest.batches(2), contest.answers_note(), seconds));
+  }
+}
+
+/// What a system with the structure known up front does: the schedule made ahead, the memory laid out.
+void cortex_like(Bench& bench, std::uint64_t seed, bool quick) {
+  for (const int hidden : quick ? std::vector<int>{64} : std::vector<int>{64, 256}) {
+    const Module module = load_model("treelstm", {{"H", hidden}, {"V", 20000}});
+    Contest contest(module, draw_instances(module, 64, seed), seed);
+    contest.add({"ours", {}, {}});
+    TreeLstm model({.embedding = hidden, .hidden = hidden}, seed);
+    std::vector<Tree> trees;
+    for (std::uint64_t i = 0; i < 64; ++i) trees.push_back(draw_tree(seed, i));
+    const TreeBatch batch(trees);
+    const Structure structure(batch.graph());
+    const Schedule plan = schedule_by_name(structure, "suff");
+    contest.add("cortex-like", [&] { return model.run(batch, plan).seconds; });
+    add_ratio(bench, fmt::format("B.treelstm.h{}.b64.cortex-like", hidden),
+              "treelstm against code by hand whose schedule is made ahead (ours, labelled cortex-like)",
+              contest.time(quick ? 7 : 15, seed), "ours", "cortex-like", 0.6,
+              "the same trees and shapes, weights of its own; its scheduling and encoding are not counted");
   }
 }
 
 }  // namespace
 
 void bench_models(Bench& bench, std::uint64_t seed, bool quick) {
-  against_dynet(bench, seed, quick);
   end_to_end(bench, seed, quick);
-  ablation(bench, seed, quick);
-  layouts(bench);
-  control(bench, seed, quick);
+  learned(bench, seed, quick);
+  cortex_like(bench, seed, quick);
 }
 
 }  // namespace ballast::dynamic

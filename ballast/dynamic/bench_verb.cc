@@ -24,7 +24,7 @@ constexpr Reference kReferences[] = {{"tree", 1.81, 1.41, 1.00, 1.00},
                                      {"bilstm", 1.46, 1.17, 1.00, 1.01},
                                      {"bilstm-char", 1.51, 1.19, 1.00, 1.01}};
 
-void batch_counts(Bench& bench, std::uint64_t seed, int iterations) {
+void batch_counts(Bench& bench, std::uint64_t seed, int iterations, bool quick) {
   for (const Reference& reference : kReferences) {
     std::deque<Graph> graphs;
     std::deque<Structure> structures;
@@ -58,6 +58,7 @@ void batch_counts(Bench& bench, std::uint64_t seed, int iterations) {
     LearnOptions options;
     options.iterations = iterations;
     options.seed = seed;
+    if (quick) options.restarts = 2;
     Learned learned;
     const double seconds = time_of([&] { learned = learn_best(training, validation, options); });
     const double fsm = ratio([&](const Structure& s) {
@@ -127,16 +128,21 @@ void add_bench(cli::Program& program) {
                    {"ballast dynamic bench --quick", "ballast dynamic bench --suite models --json out.json"});
   verb->add_flag("--quick", options->quick, "fewer models, iterations and rounds");
   verb->add_option("--suite", options->suite,
-                   "policies (Table A and the TreeLSTM by hand), models (Tables B to F) or all")
+                   "policies (Table A), models (B built-in, C), peers (B: libtorch, DyNet), passes (D), "
+                   "blocks (E, F) or all")
       ->capture_default_str()
-      ->check(CLI::IsMember({"policies", "models", "all"}));
+      ->check(CLI::IsMember({"policies", "models", "peers", "passes", "blocks", "all"}));
   verb.run([options](const cli::Common& common) {
     Bench bench("dynamic", options->suite, common);
-    if (options->suite != "models") {
-      batch_counts(bench, common.seed, options->quick ? 300 : 1000);
+    const auto wanted = [&](const char* suite) { return options->suite == "all" || options->suite == suite; };
+    if (wanted("policies")) {
+      batch_counts(bench, common.seed, options->quick ? 300 : 1000, options->quick);
       tree_lstm(bench, common.seed, options->quick);
     }
-    if (options->suite != "policies") bench_models(bench, common.seed, options->quick);
+    if (wanted("models")) bench_models(bench, common.seed, options->quick);
+    if (wanted("peers")) bench_peers(bench, common.seed, options->quick);
+    if (wanted("passes")) bench_passes(bench, common.seed, options->quick);
+    if (wanted("blocks")) bench_blocks(bench, common.seed, options->quick);
     bench.finish();
   });
 }

@@ -228,7 +228,9 @@ Value lattice_of(const Json& json, std::int64_t vocabulary) {
   return Value::of_list(std::move(places));
 }
 
-Value sentence_of(const std::vector<std::string>& tokens, const Module& module, const Type& type) {
+}  // namespace
+
+Value sentence_value(const Module& module, const Type& type, const std::vector<std::string>& tokens) {
   const std::int64_t vocabulary = constant(module, "V", 20000);
   std::vector<Value> list;
   for (const std::string& token : tokens) {
@@ -247,8 +249,6 @@ Value sentence_of(const std::vector<std::string>& tokens, const Module& module, 
   }
   return Value::of_list(std::move(list));
 }
-
-}  // namespace
 
 std::int64_t word_number(const std::string& word, std::int64_t vocabulary) {
   return static_cast<std::int64_t>(checksum64(word) % static_cast<std::uint64_t>(vocabulary));
@@ -316,7 +316,7 @@ ReadResult parse_instances(const Module& module, const std::string& text, const 
   };
   const auto end_sentence = [&] {
     if (tokens.empty()) return;
-    record([&] { return Instance{sentence_of(tokens, module, type)}; });
+    record([&] { return Instance{sentence_value(module, type, tokens)}; });
     tokens.clear();
   };
   while (std::getline(lines, line)) {

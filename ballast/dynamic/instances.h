@@ -34,6 +34,9 @@ ReadResult read_instances(const Module& module, const std::string& path, const R
 /// From text, for tests: `format` is the file's ending.
 ReadResult parse_instances(const Module& module, const std::string& text, const std::string& format,
                            const std::string& where, const ReadOptions& options = {});
+/// A sentence as the model takes it: List[i32], or List[Word] with words that are long or no plain lower case
+/// spelled out.
+Value sentence_value(const Module& module, const Type& type, const std::vector<std::string>& tokens);
 /// Number of a word: stable, in [0, vocabulary).
 std::int64_t word_number(const std::string& word, std::int64_t vocabulary);
 

@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
   ballast::dynamic::add_gen(program);
   ballast::dynamic::add_train_policy(program);
   ballast::dynamic::add_check(program);
+  ballast::dynamic::add_compile(program);
   ballast::dynamic::add_run(program);
   ballast::dynamic::add_inspect(program);
   ballast::dynamic::add_plan(program);

@@ -16,10 +16,10 @@ struct ModelOptions {
   std::string model;
   std::vector<std::string> definitions;
 
-  void add_to(CLI::App& app) {
+  void add_to(CLI::App& app, const std::string& more = "") {
     app.add_option("model", model,
                    "a model file .bdm, or one that comes with Ballast: " +
-                       fmt::format("{}", fmt::join(model_names(), ", ")))
+                       fmt::format("{}{}", fmt::join(model_names(), ", "), more))
         ->required();
     app.add_option("-D", definitions, "NAME=INT: another value for a constant of the model");
   }

@@ -8,7 +8,10 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/dynamic/compiler/compile.h"
+#include "ballast/dynamic/instances.h"
+#include "ballast/dynamic/language/reference.h"
 #include "ballast/dynamic/models.h"
+#include "ballast/dynamic/plan/block_executor.h"
 #include "ballast/dynamic/plan/memory_plan.h"
 #include "ballast/dynamic/plan/pq_tree.h"
 
@@ -118,6 +121,66 @@ TEST(MemoryPlan, MalformedProblemsAreRefused) {
          "an operand of 1 lanes for 2 results");
   refuse(R"({"variables": 3, "batches": [{"results": [0]}, {"results": [0]}]})", "is a result twice");
   refuse(R"({"batches": []})", "no layout problem");
+}
+
+/// Cells in the plain form that the layout is about: every gate an operator of its own.
+const char* const kLstm =
+    "const H = 8;\nparam Wi: Tensor[f32, H, H] = xavier; param Wf: Tensor[f32, H, H] = xavier;\n"
+    "param Wo: Tensor[f32, H, H] = xavier; param Wu: Tensor[f32, H, H] = xavier;\n"
+    "param Ui: Tensor[f32, H, H] = xavier; param Uf: Tensor[f32, H, H] = xavier;\n"
+    "param Uo: Tensor[f32, H, H] = xavier; param Uu: Tensor[f32, H, H] = xavier;\n"
+    "@block fn cell(x: Tensor[f32, H], h: Tensor[f32, H], c: Tensor[f32, H]) -> (Tensor[f32, H], Tensor[f32, "
+    "H]) {\n"
+    "  let n = sigmoid(dense(x, Wi) + dense(h, Ui)) * tanh(dense(x, Wu) + dense(h, Uu)) + sigmoid(dense(x, "
+    "Wf) + "
+    "dense(h, Uf)) * c;\n  (sigmoid(dense(x, Wo) + dense(h, Uo)) * tanh(n), n) }\n"
+    "@entry fn main(x: Tensor[f32, H], h: Tensor[f32, H], c: Tensor[f32, H]) -> (Tensor[f32, H], Tensor[f32, "
+    "H]) "
+    "{ cell(x, h, c) }";
+
+TEST(BlockExecutor, GivesTheReferencesNumbersOnEveryLevel) {
+  const Module module = Module::from_text(kLstm);
+  const Parameters parameters = initial_parameters(module, 3);
+  const Executable exe = compile(module, {.hfuse = false, .native = false});
+  ASSERT_EQ(exe.unit.types.size(), 1u);
+  const OpType& type = exe.unit.types[0];
+  const std::vector<Instance> batch = draw_instances(module, 5, 2);
+  std::vector<std::vector<float>> weights, inputs;
+  std::size_t argument = 0;
+  for (std::size_t i = 0; i < type.cell.inputs.size(); ++i) {
+    weights.emplace_back();
+    inputs.emplace_back();
+    if (type.cell.inputs[i].mode == Cell::Input::Mode::shared)
+      weights.back() = parameters.at(exe.program.globals[static_cast<std::size_t>(type.globals[i])].name);
+    else
+      for (const Instance& one : batch)
+        inputs.back().insert(inputs.back().end(), one[argument].elements.begin(),
+                             one[argument].elements.end());
+    argument += type.cell.inputs[i].mode == Cell::Input::Mode::shared ? 0 : 1;
+  }
+  const Reference reference(module, parameters);
+  // The block gives its results in the order of its nodes: the cell's state comes before what is made of it.
+  ASSERT_EQ(type.cell.outputs.size(), 2u);
+  const std::size_t state = type.cell.outputs[0] < type.cell.outputs[1] ? 0 : 1;
+  std::vector<int> copies;
+  for (int level = 0; level <= 5; ++level) {
+    BlockExecutor executor(type.cell, weights, level);
+    for (int round = 0; round < 2; ++round) executor.run(5, inputs);
+    copies.push_back(executor.copies());
+    for (std::size_t lane = 0; lane < batch.size(); ++lane) {
+      const std::vector<double> expected = reference.numbers(batch[lane]);
+      for (std::size_t out = 0; out < 2; ++out)
+        for (std::size_t i = 0; i < 8; ++i)
+          ASSERT_NEAR(executor.output(static_cast<int>(out))[lane * 8 + i],
+                      expected[(out == state ? 8 : 0) + i], 1e-5)
+              << "level " << level << " lane " << lane << " output " << out;
+    }
+  }
+  EXPECT_EQ(copies[1], 0);
+  EXPECT_EQ(copies[1], copies[3]);
+  EXPECT_EQ(copies[1], copies[5]);
+  EXPECT_GT(copies[0], 0);
+  EXPECT_THROW(BlockExecutor(type.cell, weights, 6), InvalidInput);
 }
 
 }  // namespace

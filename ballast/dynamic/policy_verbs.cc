@@ -7,6 +7,7 @@
 #include "ballast/base/bench.h"
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/dynamic/corpora.h"
 #include "ballast/dynamic/fsm.h"
 #include "ballast/dynamic/instances.h"
 #include "ballast/dynamic/models.h"
@@ -120,7 +121,9 @@ void train(const Options& options, const cli::Common& common) {
 }
 
 const char* kInputHelp =
-    "tree, tree-2type, lattice, bilstm, bilstm-char (graphs alone), a trace .json, or a model (treelstm, "
+    "tree, tree-2type, lattice, bilstm, bilstm-char, grid2d, grid3d, perfect-tree, random-dag (graphs "
+    "alone), a trace "
+    ".json, or a model (treelstm, "
     "model.bdm, ...)";
 
 }  // namespace
@@ -142,17 +145,44 @@ void add_schedule(cli::Program& program) {
 
 void add_gen(cli::Program& program) {
   auto options = std::make_shared<Options>();
-  auto verb = program.verb("gen", "write the dataflow graph of a generated mini-batch",
-                           {"ballast dynamic gen tree --instances 8 -o tree.json",
-                            "ballast dynamic gen lattice --seed 3 -o lattice.json"});
-  verb->add_option("workload", options->input, "tree, tree-2type, lattice, bilstm or bilstm-char")
+  auto corpus = std::make_shared<std::string>();
+  auto verb = program.verb(
+      "gen", "write instances for a model (.jsonl), or the dataflow graph of a mini-batch (.json)",
+      {"ballast dynamic gen treelstm --instances 100 -o trees.jsonl",
+       "ballast dynamic gen latticelstm --corpus chinese -o lattices.jsonl",
+       "ballast dynamic gen lattice --seed 3 -o lattice.json"});
+  verb->add_option("input", options->input,
+                   "a model (treelstm, model.bdm, ...), or for graphs also tree, tree-2type, lattice, "
+                   "bilstm, bilstm-char, "
+                   "grid2d, grid3d, perfect-tree, random-dag")
       ->required();
+  verb->add_option("--corpus", *corpus, "instances from installed packages: wordnet or chinese");
   verb->add_option("--instances", options->instances, "instances of the mini-batch")
       ->capture_default_str()
       ->check(CLI::Range(1, 100000));
-  verb->add_option("-o,--output", options->output, "trace file")->required();
-  verb.run([options](const cli::Common& common) {
-    const Graph graph = make_workload(options->input, options->instances, common.seed);
+  verb->add_option("-o,--output", options->output,
+                   "instances as JSON lines for `run --data`, or a trace for `schedule`")
+      ->required();
+  verb.run([options, corpus](const cli::Common& common) {
+    if (options->output.ends_with(".jsonl")) {
+      const Module module = load_model(options->input);
+      const auto instances = corpus->empty() ? draw_instances(module, options->instances, common.seed)
+                                             : read_corpus(module, *corpus, options->instances, common.seed);
+      std::string lines;
+      for (const Instance& instance : instances) {
+        Json arguments = Json::array();
+        for (std::size_t p = 0; p < instance.size(); ++p)
+          arguments.push_back(value_to_json(module, module.entry().parameters[p].second, instance[p]));
+        lines += arguments.dump() + "\n";
+      }
+      write_file(options->output, lines);
+      if (common.for_people())
+        fmt::print("{} instances for {} in {}\n", instances.size(), options->input, options->output);
+      common.write_json({{"schema", "ballast.dynamic.gen/1"}, {"instances", instances.size()}});
+      return;
+    }
+    if (!corpus->empty()) throw InvalidInput("--corpus gives instances: the output is a .jsonl file");
+    const Graph graph = graph_from(*options, common.seed, 0);
     write_file(options->output, graph.to_json().dump() + "\n");
     if (common.for_people())
       fmt::print("{} nodes of {} types in {}\n", graph.size(), graph.types().size(), options->output);

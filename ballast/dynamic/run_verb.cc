@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <deque>
 
 #include "ballast/base/bench.h"
 #include "ballast/base/errors.h"
@@ -15,14 +16,12 @@ namespace ballast::dynamic {
 namespace {
 
 struct RunVerb {
-  ModelOptions model;
-  PassOptions passes;
+  ExecutableOptions exe;
   DataOptions data;
   SessionOptions session;
-  std::string policy_file, gather = "auto", nan = "ignore", out;
+  std::string policy_file, gather = "auto", nan = "ignore", out, device = "cpu";
   int batch = 32;
   bool check = false, no_fibers = false;
-  std::uint64_t parameter_seed = 1;
 };
 
 /// Largest difference between two results, relative to the larger of 1 and the number.
@@ -34,8 +33,38 @@ double difference(const std::vector<double>& a, const std::vector<double>& b) {
   return most;
 }
 
+/// Policy fsm without a file: learned on the first mini-batches, its time told apart.
+FsmTable learn_on(const Executable& exe, const Parameters& parameters, const std::vector<Instance>& instances,
+                  int batch, const cli::Common& common) {
+  Session session(exe, parameters);
+  std::deque<Graph> graphs;
+  std::deque<Structure> structures;
+  std::vector<const Structure*> training, validation;
+  const std::size_t size = std::min<std::size_t>(static_cast<std::size_t>(batch), instances.size());
+  for (std::size_t first = 0; first + size <= instances.size() && structures.size() < 8 && size > 0;
+       first += size) {
+    graphs.push_back(session.graph_of(std::span(instances).subspan(first, size)));
+    structures.emplace_back(graphs.back());
+    (structures.size() % 2 == 1 ? training : validation).push_back(&structures.back());
+  }
+  if (training.empty()) throw InvalidInput("policy fsm learns from data, and there is none");
+  if (validation.empty()) validation = training;
+  Learned learned;
+  const double seconds =
+      time_of([&] { learned = learn_best(training, validation, {.iterations = 300, .seed = common.seed}); });
+  if (common.for_people())
+    fmt::print(
+        "policy learned on {} mini-batches in {:.2f} s (measured, not part of the run): {:.3f} of the "
+        "bound\n",
+        training.size(), seconds, learned.ratio);
+  return learned.table;
+}
+
 void run(RunVerb options, const cli::Common& common) {
-  const Executable exe = compile(options.model.load(), options.passes.options());
+  if (options.device == "cuda")
+    throw InvalidInput("--device", options.device, "cpu; this build has no batched kernels for a GPU");
+  const Container container = options.exe.load();
+  const Executable& exe = container.exe;
   const Module& module = *exe.module;
   const std::vector<Instance> instances = options.data.load(module, common.seed);
   options.session.seed = common.seed;
@@ -50,7 +79,9 @@ void run(RunVerb options, const cli::Common& common) {
     options.session.policy = "fsm";
     options.session.fsm = FsmTable::from_json(read_json(options.policy_file), types, options.policy_file);
   }
-  const Parameters parameters = initial_parameters(module, options.parameter_seed);
+  const Parameters& parameters = container.parameters;
+  if (options.session.policy == "fsm" && options.policy_file.empty())
+    options.session.fsm = learn_on(exe, parameters, instances, options.batch, common);
   Session session(exe, parameters, options.session);
   SessionOptions single = options.session;
   single.policy = "unbatched";
@@ -102,7 +133,7 @@ void run(RunVerb options, const cli::Common& common) {
   Table table(
       fmt::format(
           "{}: {} instances in mini-batches of {}, policy {} (batches and nodes counted, times measured)",
-          options.model.model, s.instances, options.batch, session.options().policy),
+          options.exe.model.model, s.instances, options.batch, session.options().policy),
       {"nodes", "batches", "nodes a batch", "gathered", "control %", "scheduling %", "operands %",
        "kernels %", "instances/s"});
   const double total = std::max(1e-12, s.total_seconds);
@@ -115,6 +146,8 @@ void run(RunVerb options, const cli::Common& common) {
              fmt::format("{:.0f}", static_cast<double>(s.instances) / total)});
   if (common.for_people()) {
     table.print(stdout);
+    if (!session.chosen().empty()) fmt::print("policy auto chose {}\n", session.chosen());
+    if (s.slices > 0) fmt::print("memory is short: {} batches gave results back as they died\n", s.slices);
     if (s.not_a_number > 0) fmt::print("{} numbers of the results are no finite numbers\n", s.not_a_number);
     if (failed > 0) fmt::print("{} instance(s) failed; --out has each one's reason\n", failed);
     if (options.check)
@@ -124,26 +157,29 @@ void run(RunVerb options, const cli::Common& common) {
           different, instances.size(), worst);
   }
   common.write_json({{"schema", "ballast.dynamic.run/1"},
-                     {"model", options.model.model},
+                     {"model", options.exe.model.model},
                      {"policy", session.options().policy},
                      {"instances", s.instances},
                      {"nodes", s.nodes},
                      {"batches", s.batches},
                      {"flushes", s.flushes},
                      {"fiber_switches", s.fiber_switches},
+                     {"child_fibers", s.child_fibers},
+                     {"slices", s.slices},
                      {"gathered_bytes", s.gathered_bytes},
                      {"contiguous", s.contiguous},
                      {"scattered", s.scattered},
                      {"not_a_number", s.not_a_number},
                      {"failed", failed},
                      {"seconds",
-                      {{"control", s.control_seconds},
+                      {{"encoding", s.encoding_seconds},
+                       {"control", s.control_seconds},
                        {"scheduling", s.scheduling_seconds},
                        {"operands", s.operand_seconds},
                        {"kernels", s.kernel_seconds},
                        {"total", s.total_seconds}}},
                      {"different", options.check ? Json(different) : Json()}});
-  Report report("dynamic run " + options.model.model);
+  Report report("dynamic run " + options.exe.model.model);
   report.section("dynamic run").table(table).command(common.command_line);
   common.write_report(report);
   if (different > 0 || worst > 1e-3) throw cli::Exit{1};
@@ -156,16 +192,21 @@ void add_run(cli::Program& program) {
   auto verb = program.verb("run", "run mini-batches of a model and say where the time went",
                            {"ballast dynamic run treelstm --instances 64 --check",
                             "ballast dynamic run model.bdm --data trees.ptb --out results.jsonl"});
-  options->model.add_to(verb.app());
-  options->passes.add_to(verb.app());
+  options->exe.add_to(verb.app());
   options->data.add_to(verb.app());
   SessionOptions& s = options->session;
   verb->add_option("--batch", options->batch, "instances of a mini-batch")
       ->capture_default_str()
       ->check(CLI::Range(1, 100000));
-  verb->add_option("--policy", s.policy, "inline-depth, unbatched, depth, agenda or suff")
+  verb->add_option(
+          "--policy", s.policy,
+          "inline-depth, unbatched, depth, agenda, suff, fsm (learned from the data unless there is a "
+          "--policy-file) or auto (the fastest of inline-depth, agenda and a learned one)")
       ->capture_default_str();
   verb->add_option("--policy-file", options->policy_file, "a learned policy (train-policy MODEL -o FILE)");
+  verb->add_option("--device", options->device, "cpu; cuda is refused: kernels run on the processor only")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   verb->add_option("--threads", s.threads, "threads of large kernels")
       ->capture_default_str()
       ->check(CLI::Range(1, 256));
@@ -180,13 +221,12 @@ void add_run(cli::Program& program) {
       ->capture_default_str()
       ->check(CLI::IsMember({"ignore", "error"}));
   verb->add_option("--out", options->out, "results as JSON lines");
-  verb->add_option("--parameter-seed", options->parameter_seed, "of the initial parameters")
-      ->capture_default_str();
   verb->add_option("--max-nodes", s.limits.nodes, "nodes of a mini-batch")->capture_default_str();
   verb->add_option("--max-depth", s.limits.depth, "open calls of an instance")->capture_default_str();
   verb->add_option("--max-steps", s.limits.steps, "calls and loop iterations of an instance")
       ->capture_default_str();
-  verb->add_option("--memory-limit", s.memory_limit, "bytes of a mini-batch's results")
+  verb->add_option("--memory-limit", s.memory_limit,
+                   "bytes of results held at once; dead ones are given back beyond it")
       ->capture_default_str();
   verb->add_option("--stack-kib", s.stack_kib, "reserved for control code; a fiber gets a 16th")
       ->capture_default_str()

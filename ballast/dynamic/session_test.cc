@@ -86,8 +86,9 @@ TEST_P(DynamicModels, PassesChangeTheScheduleNotTheValues) {
   const std::vector<Instance> batch = draw_instances(module, 4, 7);
   const std::vector<double> expected = numbers(run(module, batch, {}, {}));
   bool CompileOptions::*const passes[] = {
-      &CompileOptions::reuse,   &CompileOptions::fuse,  &CompileOptions::hoist, &CompileOptions::split_dense,
-      &CompileOptions::coarsen, &CompileOptions::hfuse, &CompileOptions::ghost, &CompileOptions::phases};
+      &CompileOptions::reuse,       &CompileOptions::fuse,    &CompileOptions::hoist,
+      &CompileOptions::split_dense, &CompileOptions::coarsen, &CompileOptions::hfuse,
+      &CompileOptions::ghost,       &CompileOptions::phases,  &CompileOptions::forks};
   CompileOptions none;
   for (const auto pass : passes) none.*pass = false;
   std::vector<CompileOptions> all{none};
@@ -239,11 +240,135 @@ TEST(DynamicSession, ParametersThatDoNotFitAreAllListed) {
                                  testing::HasSubstr("no parameter 'extra'"))));
 }
 
-TEST(DynamicSession, TooMuchMemoryIsRefusedBeforeItIsTaken) {
-  const Module module = small("treelstm");
+TEST(DynamicSession, ShortMemoryGivesResultsBackAndTooShortIsRefused) {
+  const Module module = small("twoarms");
   const Executable exe = compile(module);
-  Session session(exe, initial_parameters(module, 3), {.memory_limit = 1000});
-  EXPECT_THROW(session.run(draw_instances(module, 8, 5)), Unavailable);
+  const Parameters parameters = initial_parameters(module, 3);
+  const std::vector<Instance> batch = draw_instances(module, 8, 5);
+  Session whole(exe, parameters);
+  const std::vector<Value> expected = whole.run(batch);
+  // The least limit with which the batch still runs, by halving: well below what all results take together.
+  std::int64_t least = 0;
+  for (std::int64_t limit = 1 << 22; limit > 64; limit /= 2) {
+    Session session(exe, parameters, {.memory_limit = limit});
+    try {
+      EXPECT_EQ(session.run(batch), expected) << "limit " << limit;
+    } catch (const Unavailable& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("--memory-limit"));
+      break;
+    }
+    if (session.stats().slices > 0) least = limit;
+  }
+  EXPECT_GT(least, 0) << "no limit was met by giving results back";
+  for (const char* policy : {"depth", "agenda", "unbatched"}) {
+    Session session(exe, parameters, {.policy = policy, .memory_limit = 2 * least});
+    EXPECT_EQ(session.run(batch), expected) << policy;
+  }
+  EXPECT_THROW(Session(exe, parameters, {.memory_limit = 64}).run(batch), Unavailable);
+  // A model that decides from tensors holds what its instances hold: refused.
+  const Module deciding = small("drnn");
+  const Executable other = compile(deciding);
+  Session session(other, initial_parameters(deciding, 3), {.memory_limit = 64});
+  EXPECT_THROW(session.run(draw_instances(deciding, 4, 5)), Unavailable);
+  session.options().memory_limit = 1 << 30;
+  EXPECT_EQ(session.run(draw_instances(deciding, 4, 5)).size(), 4u) << "the session lives on";
+}
+
+TEST(DynamicSession, ArmsThatWaitRunAsChildrenAndBatchTogether) {
+  const Module module = small("drnn");
+  const std::vector<Instance> batch = draw_instances(module, 8, 5);
+  RunStats beside, in_line;
+  for (const bool native : {true, false}) {
+    const auto expected = numbers(run(module, batch, {.forks = false, .native = native}, {}, &in_line));
+    EXPECT_EQ(numbers(run(module, batch, {.native = native}, {}, &beside)), expected);
+    EXPECT_GT(beside.child_fibers, 8);
+    EXPECT_EQ(in_line.child_fibers, 0);
+    EXPECT_EQ(beside.nodes, in_line.nodes);
+    EXPECT_LT(beside.batches, in_line.batches);
+    EXPECT_LT(beside.flushes, in_line.flushes);
+  }
+}
+
+TEST(DynamicSession, MoreArmsThanFibersRunInLine) {
+  // 3000 arms of one instance; at most 1024 are fibers at once.
+  const Module module = Module::from_text(
+      "param w: Tensor[f32, 1] = ones;\nfn count(n: i32) -> List[i32] { if n == 0 { Nil } else { Cons(n, "
+      "count(n - 1)) } }\n"
+      "@entry fn main(x: Tensor[f32, 1], n: i32) -> Tensor[f32, 1] {\n"
+      "  add_n(Cons(x, par_map(|i| { if item(x * w) > 0.0 { x } else { w } }, count(n)))) }");
+  const std::vector<Instance> batch{{Value::of_tensor({1}, {0.5F}), Value::of_integer(3000)}};
+  RunStats stats;
+  const auto out = run(module, batch, {}, {}, &stats);
+  EXPECT_FLOAT_EQ(out[0].elements[0], 0.5F * 3001);
+  EXPECT_GT(stats.child_fibers, 1000);
+}
+
+TEST(DynamicSession, AnInstanceThatFailsInAnArmTakesOnlyItself) {
+  const Module module = Module::from_text(
+      "const V = 5;\nparam E: Tensor[f32, V, 1] = ones;\n"
+      "fn look(i: i32) -> Tensor[f32, 1] { let e = embedding(E, i); if item(e) > 0.0 { embedding(E, i + 1) } "
+      "else { e } }\n"
+      "@entry fn main(a: i32, b: i32) -> (Tensor[f32, 1], Tensor[f32, 1]) { concurrent { look(a), look(b) } "
+      "}");
+  const auto arguments = [](int a, int b) { return Instance{Value::of_integer(a), Value::of_integer(b)}; };
+  for (const bool native : {true, false}) {
+    const Executable exe = compile(module, {.native = native});
+    const Parameters parameters = initial_parameters(module, 1);
+    // The failing arm is the child, then the parent itself.
+    const std::vector<Instance> batch{arguments(0, 1), arguments(4, 1), arguments(1, 4), arguments(2, 3)};
+    Session session(exe, parameters, {.isolate = true});
+    for (int round = 0; round < 2; ++round) {
+      const std::vector<Value> out = session.run(batch);
+      EXPECT_EQ(out[0].fields.size(), 2u);
+      EXPECT_EQ(out[3].fields.size(), 2u);
+      EXPECT_THAT(session.errors()[1], testing::HasSubstr("index 5"));
+      EXPECT_THAT(session.errors()[2], testing::HasSubstr("index 5"));
+      EXPECT_TRUE(session.errors()[0].empty() && session.errors()[3].empty());
+    }
+    Session strict(exe, parameters);
+    EXPECT_THROW(strict.run(batch), InvalidInput);
+    EXPECT_EQ(strict.run(std::vector<Instance>{arguments(0, 1)}).size(), 1u) << "the session lives on";
+  }
+}
+
+TEST(DynamicSession, AFibersStackThatIsUsedUpIsNamed) {
+  const Module module = Module::from_text(
+      "param w: Tensor[f32, 1] = ones;\nfn dig(x: i32) -> i32 { 1 + dig(x) }\n"
+      "@entry fn main(x: Tensor[f32, 1]) -> i32 { if item(x * w) > 0.0 { dig(1) } else { 0 } }");
+  const std::vector<Instance> batch{{Value::of_tensor({1}, {1})}};
+  EXPECT_THAT([&] { run(module, batch, {}, {.limits = {.depth = 100'000'000}, .stack_kib = 4096}); },
+              testing::ThrowsMessage<InvalidInput>(
+                  testing::AllOf(testing::HasSubstr("function 'dig'"), testing::HasSubstr("--stack-kib"))));
+}
+
+TEST(DynamicSession, NumbersThatAreNoneAreCountedOrNamed) {
+  const Module module = Module::from_text(
+      "param w: Tensor[f32, 2] = ones;\n@entry fn main(x: Tensor[f32, 2]) -> Tensor[f32, 2] { log(x) * w }");
+  const std::vector<Instance> batch{{Value::of_tensor({2}, {1, 2})}, {Value::of_tensor({2}, {-1, 0})}};
+  RunStats stats;
+  run(module, batch, {}, {}, &stats);
+  EXPECT_EQ(stats.not_a_number, 2);
+  EXPECT_THAT([&] { run(module, batch, {}, {.stop_at_nan = true}); },
+              testing::ThrowsMessage<InvalidInput>(
+                  testing::AllOf(testing::HasSubstr("instance 1"), testing::HasSubstr("of block"))));
+}
+
+TEST(DynamicSession, PolicyAutoChoosesOneOfItsCandidates) {
+  const Module module = small("treelstm");
+  const std::vector<Instance> batch = draw_instances(module, 6, 5);
+  const Executable exe = compile(module);
+  Session session(exe, initial_parameters(module, 3), {.policy = "auto"});
+  EXPECT_EQ(session.run(batch), run(module, batch, {}, {}));
+  EXPECT_THAT(session.options().policy, testing::AnyOf("inline-depth", "agenda"));
+  EXPECT_THAT(session.chosen(), testing::HasSubstr("ms"));
+}
+
+TEST(DynamicSession, ATreeOfOneLeafAndOneInstance) {
+  const Module module = small("treelstm");
+  const std::vector<Instance> batch{{Value::of_data(0, {Value::of_integer(3), Value::of_integer(0)})}};
+  RunStats stats;
+  EXPECT_EQ(run(module, batch, {}, {}, &stats)[0].tag, 0);
+  EXPECT_LE(stats.batches, 1);
 }
 
 }  // namespace

@@ -3,9 +3,13 @@
 #include <deque>
 
 #include "ballast/base/bench.h"
+#include "ballast/base/errors.h"
+#include "ballast/dynamic/bench_contest.h"
+#include "ballast/dynamic/corpora.h"
 #include "ballast/dynamic/fsm.h"
-#include "ballast/dynamic/tree_lstm.h"
+#include "ballast/dynamic/peers/torch_models.h"
 #include "ballast/dynamic/verbs.h"
+#include "ballast/dynamic/workloads.h"
 
 namespace ballast::dynamic {
 
@@ -55,28 +59,52 @@ void add_tour(cli::Program& program) {
     chart.series = bars;
     section.table(table).chart(chart);
 
-    TreeLstm model({.embedding = 64, .hidden = 64}, common.seed);
-    std::vector<Tree> trees;
-    for (std::uint64_t i = 0; i < 32; ++i) trees.push_back(draw_tree(common.seed, i));
-    const TreeBatch batch(trees);
-    const Structure structure(batch.graph());
-    std::map<std::string, Schedule> schedules;
-    for (const char* name : {"unbatched", "depth", "agenda", "suff"})
-      schedules[name] = schedule_by_name(structure, name);
-    std::vector<Contestant> contestants;
-    for (const auto& [name, plan] : schedules)
-      contestants.push_back({name, [&, p = &plan] { return model.run(batch, *p).seconds; }});
-    const auto timing = interleave(contestants, {.rounds = 7, .seed = common.seed});
-    Table runs("TreeLSTM on 32 trees, same kernels and same bits (measured)",
-               {"policy", "launches", "times faster than unbatched", "spread"});
-    for (const char* name : {"unbatched", "depth", "agenda", "suff"}) {
-      const auto ratio = timing.ratio("unbatched", name);
-      runs.row({name, std::to_string(schedules[name].size()), fmt::format("{:.1f}", ratio.median),
-                fmt::format("{:.1f}-{:.1f}", ratio.low, ratio.high)});
+    // The shipped models on what installed packages bring; without them on generated instances.
+    Table runs(
+        "The same model file, weights and instances (measured; batches counted)",
+        {"model", "instances", "system", "launches", "times faster than libtorch one by one", "spread"});
+    for (const auto& [name, corpus, what] :
+         {std::tuple{"treelstm", "wordnet", "trees of kinds from WordNet"},
+          std::tuple{"latticelstm", "chinese", "lattices of Chinese sentences with jieba's dictionary"}}) {
+      const Module module = load_model(name, {{"H", 64}, {"V", 2000}});
+      std::vector<Instance> batch;
+      std::string from = what;
+      try {
+        batch = read_corpus(module, corpus, 32, common.seed);
+      } catch (const Unavailable&) {
+        batch = draw_instances(module, 32, common.seed);
+        from = "generated (the package of the real ones is not installed)";
+      }
+      Contest contest(module, batch, common.seed);
+      contest.add({"Ballast", {}, {}});
+      contest.add({"Ballast, one node at a time", {}, {.policy = "unbatched"}});
+      contest.add(
+          {"whole cells by depth (as TensorFlow Fold)", {}, {.policy = "depth", .gather = Gather::copied}});
+      contest.add({"single operators by agenda (as DyNet)",
+                   unfused(),
+                   {.policy = "agenda", .gather = Gather::copied}});
+      std::string base = "Ballast, one node at a time";
+      const auto eager = torch_eager(name, module, contest.parameters(), contest.batch());
+      if (eager) {
+        base = "libtorch, one instance at a time";
+        contest.compare(eager->run());
+        contest.add(base, [&] { return time_of([&] { eager->run(); }); });
+      }
+      const auto timing = contest.time(5, common.seed, 6);
+      std::size_t i = 0;
+      for (const char* system :
+           {"Ballast", "Ballast, one node at a time", "whole cells by depth (as TensorFlow Fold)",
+            "single operators by agenda (as DyNet)"}) {
+        const auto ratio = timing.ratio(base, system);
+        runs.row({name, from, system, std::to_string(contest.batches(i++)),
+                  fmt::format("{:.1f}", ratio.median), fmt::format("{:.1f}-{:.1f}", ratio.low, ratio.high)});
+      }
+      runs.row({name, from, base, "", "1.0", contest.answers_note()});
     }
     section.table(runs);
     section.command("ballast dynamic schedule lattice --instances 32");
-    section.command("ballast dynamic bench --quick");
+    section.command("ballast dynamic run treelstm --data wordnet --check");
+    section.command("ballast dynamic run latticelstm --data chinese --check");
   });
 }
 

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include "ballast/base/errors.h"
-#include "ballast/base/file.h"
 #include "ballast/dynamic/run_options.h"
 #include "ballast/dynamic/train/trainer.h"
 #include "ballast/dynamic/verbs.h"
@@ -37,12 +36,7 @@ void train(const TrainVerb& options, const cli::Common& common) {
     losses.push_back(sum / static_cast<double>(instances.size()));
     table.row({std::to_string(epoch), fmt::format("{:.4f}", losses.back().get<double>())});
   }
-  if (!options.save.empty()) {
-    Json parameters = Json::object();
-    for (const auto& [name, values] : trainer.parameters()) parameters[name] = values;
-    write_file(options.save,
-               Json{{"schema", "ballast.dynamic.parameters/1"}, {"parameters", parameters}}.dump() + "\n");
-  }
+  if (!options.save.empty()) write_parameters(*exe.module, trainer.parameters(), options.save);
   if (common.for_people()) table.print(stdout);
   common.write_json(
       {{"schema", "ballast.dynamic.train/1"}, {"model", options.model.model}, {"losses", losses}});
@@ -54,7 +48,7 @@ void add_train(cli::Program& program) {
   auto options = std::make_shared<TrainVerb>();
   auto verb = program.verb("train", "train a model whose entry function gives losses",
                            {"ballast dynamic train treelstm-loss --instances 256 --epochs 5",
-                            "ballast dynamic train model.bdm --data trees.ptb --save model.json"});
+                            "ballast dynamic train model.bdm --data trees.ptb --save model.safetensors"});
   options->model.add_to(verb.app());
   options->data.add_to(verb.app());
   verb->add_option("--batch", options->batch, "instances of a mini-batch")
@@ -70,7 +64,8 @@ void add_train(cli::Program& program) {
   verb->add_option("--momentum", options->train.momentum, "of sgd")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
-  verb->add_option("--save", options->save, "trained parameters as JSON");
+  verb->add_option("--save", options->save,
+                   "trained parameters: .safetensors, or else JSON; run --parameters reads them");
   verb.run([options](const cli::Common& common) { train(*options, common); });
 }
 

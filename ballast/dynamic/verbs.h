@@ -9,6 +9,7 @@ void add_schedule(cli::Program& program);
 void add_gen(cli::Program& program);
 void add_train_policy(cli::Program& program);
 void add_check(cli::Program& program);
+void add_compile(cli::Program& program);
 void add_run(cli::Program& program);
 void add_inspect(cli::Program& program);
 void add_plan(cli::Program& program);

@@ -154,6 +154,75 @@ Graph sentences(bool characters, int count, std::uint64_t seed, std::uint64_t fi
   return graph;
 }
 
+/// A cell reads its neighbours of the row above, the column before and, in 3D, the plane below.
+Graph grids(int dimensions, int count, std::uint64_t seed, std::uint64_t first) {
+  Graph graph({"input", "cell", "output", "reduce"});
+  std::vector<NodeId> outputs;
+  for (int i = 0; i < count; ++i) {
+    Random random = stream_of(seed, first + static_cast<std::uint64_t>(i), kShape);
+    int sides[3] = {1, 1, 1};
+    for (int d = 0; d < dimensions; ++d)
+      sides[d] =
+          dimensions == 2 ? 4 + static_cast<int>(random.below(9)) : 3 + static_cast<int>(random.below(4));
+    std::vector<NodeId> cells;
+    const auto at = [&](int x, int y, int z) {
+      return static_cast<std::size_t>((z * sides[1] + y) * sides[0] + x);
+    };
+    for (int z = 0; z < sides[2]; ++z)
+      for (int y = 0; y < sides[1]; ++y)
+        for (int x = 0; x < sides[0]; ++x) {
+          std::vector<NodeId> reads{graph.add(0, {})};
+          if (x > 0) reads.push_back(cells[at(x - 1, y, z)]);
+          if (y > 0) reads.push_back(cells[at(x, y - 1, z)]);
+          if (z > 0) reads.push_back(cells[at(x, y, z - 1)]);
+          cells.push_back(graph.add(1, reads));
+        }
+    outputs.push_back(graph.add(2, {cells.back()}));
+  }
+  graph.add(3, outputs);
+  return graph;
+}
+
+Graph perfect_trees(int count, std::uint64_t seed, std::uint64_t first) {
+  Graph graph({"leaf", "internal", "output", "reduce"});
+  std::vector<NodeId> outputs;
+  for (int i = 0; i < count; ++i) {
+    Random random = stream_of(seed, first + static_cast<std::uint64_t>(i), kShape);
+    std::vector<NodeId> level;
+    for (int leaves = 1 << (5 + static_cast<int>(random.below(4))); leaves > 0; --leaves)
+      level.push_back(graph.add(0, {}));
+    while (level.size() > 1) {
+      std::vector<NodeId> above;
+      for (std::size_t n = 0; n + 1 < level.size(); n += 2)
+        above.push_back(graph.add(1, {level[n], level[n + 1]}));
+      level = std::move(above);
+    }
+    outputs.push_back(graph.add(2, {level[0]}));
+  }
+  graph.add(3, outputs);
+  return graph;
+}
+
+Graph random_dags(int count, std::uint64_t seed, std::uint64_t first) {
+  Graph graph({"state_a", "state_b", "state_c", "arc_a", "arc_b", "reduce"});
+  std::vector<NodeId> outputs;
+  for (int i = 0; i < count; ++i) {
+    Random random = stream_of(seed, first + static_cast<std::uint64_t>(i), kShape);
+    std::vector<NodeId> states;
+    for (std::uint64_t s = 0; s < 200; ++s) {
+      std::vector<NodeId> arcs;
+      for (std::uint64_t arc = s == 0 ? 0 : 1 + random.below(4); arc > 0; --arc) {
+        const std::uint64_t back = 1 + random.below(std::min<std::uint64_t>(s, 30));
+        arcs.push_back(graph.add(static_cast<TypeId>(3 + random.below(2)), {states[s - back]}));
+      }
+      states.push_back(graph.add(static_cast<TypeId>(random.below(3)), arcs));
+    }
+    outputs.push_back(states.back());
+  }
+  graph.add(5, outputs);
+  return graph;
+}
+
 }  // namespace
 
 int Tree::height() const {
@@ -176,12 +245,16 @@ Tree draw_tree(std::uint64_t seed, std::uint64_t instance) {
 }
 
 std::vector<std::string> workload_names() {
-  return {"tree", "tree-2type", "lattice", "bilstm", "bilstm-char"};
+  return {"tree",   "tree-2type", "lattice",      "bilstm",    "bilstm-char",
+          "grid2d", "grid3d",     "perfect-tree", "random-dag"};
 }
 
 Graph make_workload(const std::string& name, int count, std::uint64_t seed, std::uint64_t first) {
   cli::require_one_of("workload", name, workload_names());
   if (name == "tree" || name == "tree-2type") return trees(name == "tree-2type", count, seed, first);
+  if (name == "grid2d" || name == "grid3d") return grids(name == "grid2d" ? 2 : 3, count, seed, first);
+  if (name == "perfect-tree") return perfect_trees(count, seed, first);
+  if (name == "random-dag") return random_dags(count, seed, first);
   if (name == "lattice") return lattices(count, seed, first);
   return sentences(name == "bilstm-char", count, seed, first);
 }

@@ -26,7 +26,9 @@ struct Tree {
 /// 0.56).
 Tree draw_tree(std::uint64_t seed, std::uint64_t instance);
 
-/// tree, tree-2type, lattice, bilstm, bilstm-char.
+/// tree, tree-2type, lattice, bilstm, bilstm-char; and for stress: grid2d and grid3d (an LSTM over a grid,
+/// sides 4 to 12 and 3 to 6), perfect-tree (depth 5 to 8), random-dag (200 states of 3 types, arcs of 2 types
+/// from at most 30 states back, up to 4 a state).
 std::vector<std::string> workload_names();
 
 /// The graph of one mini-batch: instances first, first + 1, ... `count` of them, and one reduction over all.

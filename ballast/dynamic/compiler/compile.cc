@@ -22,6 +22,7 @@ constexpr Pass kPasses[] = {
     {"hfuse", &CompileOptions::hfuse, fuse_horizontally},
     {"hoist", &CompileOptions::hoist, hoist},
     {"ghost", &CompileOptions::ghost, add_ghosts},
+    {"forks", &CompileOptions::forks, fork_arms},
 };
 
 Program run_passes(const Module& module, const CompileOptions& options, const std::string& last) {
@@ -51,6 +52,13 @@ void switch_pass(CompileOptions& options, const std::string& name, bool on) {
     if (name == pass.name) options.*pass.on = on;
 }
 
+bool pass_on(const CompileOptions& options, const std::string& name) {
+  cli::require_one_of("pass", name, pass_names());
+  for (const Pass& pass : kPasses)
+    if (name == pass.name) return options.*pass.on;
+  return false;
+}
+
 std::string inspect_after(const Module& module, const CompileOptions& options, const std::string& pass) {
   std::vector<std::string> names = pass_names();
   names.insert(names.begin(), "lower");
@@ -58,14 +66,16 @@ std::string inspect_after(const Module& module, const CompileOptions& options, c
   return to_text(run_passes(module, options, pass));
 }
 
-Executable compile(Module module, const CompileOptions& options) {
+Executable compile(Module module, const CompileOptions& options,
+                   std::shared_ptr<const TemporaryFolder> cache) {
   Executable exe;
+  exe.cache = std::move(cache);
   exe.module = std::make_shared<const Module>(std::move(module));
   exe.options = options;
   exe.program = run_passes(*exe.module, options, "");
   exe.unit = to_control(exe.program);
   if (options.native) {
-    exe.control = std::make_shared<loop::ControlCode>(exe.unit.program);
+    exe.control = std::make_shared<loop::ControlCode>(exe.unit.program, exe.cache_directory());
   } else {
     // The interpreter reads a program that lives as long as it does.
     auto kept = std::make_shared<const loop::ControlProgram>(exe.unit.program);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "ballast/base/temporary_folder.h"
 #include "ballast/dynamic/compiler/control.h"
 
 namespace ballast::dynamic {
@@ -23,6 +24,7 @@ struct CompileOptions {
   bool hfuse = true;        ///< dense operators over one operand with stacked weights
   bool ghost = true;        ///< arms of a conditional end at one depth
   bool phases = true;       ///< `phase;` marks count
+  bool forks = true;        ///< arms of `concurrent` that wait for tensors run as child fibers
   bool constants = true;  ///< operators of parameters alone run once, not in every mini-batch (part of reuse;
                           ///< off for training)
   bool native = true;     ///< the control program as machine code, not interpreted
@@ -31,6 +33,7 @@ struct CompileOptions {
 std::vector<std::string> pass_names();
 /// Throws InvalidInput naming the nearest pass.
 void switch_pass(CompileOptions& options, const std::string& pass, bool on);
+bool pass_on(const CompileOptions& options, const std::string& pass);
 
 struct Executable {
   std::shared_ptr<const Module> module;
@@ -38,9 +41,15 @@ struct Executable {
   Program program;
   ControlUnit unit;
   std::shared_ptr<loop::ControlExecutor> control;
+  std::vector<KernelChoice> choices;             ///< by operator type, from tuning; empty: the defaults
+  std::shared_ptr<const TemporaryFolder> cache;  ///< of machine code, when it is not the user's
+
+  std::string cache_directory() const { return cache ? cache->path() : "default"; }
 };
 
-Executable compile(Module module, const CompileOptions& options = {});
+/// `cache`: where machine code is looked for and kept; none: the user's cache.
+Executable compile(Module module, const CompileOptions& options = {},
+                   std::shared_ptr<const TemporaryFolder> cache = nullptr);
 /// The middle form after a pass ("lower" for none); throws InvalidInput naming the nearest.
 std::string inspect_after(const Module& module, const CompileOptions& options, const std::string& pass);
 

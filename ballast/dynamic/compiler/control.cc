@@ -297,14 +297,34 @@ class Emitter {
       emit({ControlOp::get, stream, 0, 0, 0, kStream});
       emit({ControlOp::get, count, 0, 0, 0, kCount});
     }
+    std::vector<std::int32_t> handles(s.blocks.size(), -1);
     for (std::size_t i = 0; i < s.blocks.size(); ++i) {
       if (i > 0) emit({ControlOp::set, 0, start, 0, 0, kDepth});
       if (unit_.draws) host(Host::fork, static_cast<std::int64_t>(i), {stream, count}, {});
+      std::size_t in_line = 0, beside = 0;
+      const bool forked = i < s.forks.size() && s.forks[i];
+      if (forked) {  // as a fiber of its own, or in line where the host has none left
+        const Stmt& call = s.blocks[i].stmts[0];
+        handles[i] = fresh();
+        host(Host::spawn, call.function, get_all(call.args), {handles[i]});
+        in_line = emit({ControlOp::jump_zero, 0, handles[i]});
+        beside = emit({ControlOp::jump});
+        out_.code[in_line].immediate = here();
+      }
       block(s.blocks[i], reg(s.results[i]), false);
       emit({ControlOp::get, depth, 0, 0, 0, kDepth});
       emit({ControlOp::less, later, most, depth});
       const std::size_t test = emit({ControlOp::jump_zero, 0, later});
       emit({ControlOp::move, most, depth});
+      out_.code[test].immediate = here();
+      if (forked) out_.code[beside].immediate = here();
+    }
+    for (std::size_t i = 0; i < s.blocks.size(); ++i) {
+      if (handles[i] < 0) continue;
+      const std::size_t test = emit({ControlOp::jump_zero, 0, handles[i]});
+      emit({ControlOp::set, 0, most, 0, 0, kDepth});
+      host(Host::join, 0, {handles[i]}, {reg(s.results[i])});
+      emit({ControlOp::get, most, 0, 0, 0, kDepth});
       out_.code[test].immediate = here();
     }
     emit({ControlOp::set, 0, most, 0, 0, kDepth});

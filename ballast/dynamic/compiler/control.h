@@ -32,7 +32,9 @@ enum class Host : std::int32_t {
   fork,
   divide,
   remainder,
-  phase
+  phase,
+  spawn,  ///< immediate: the function of an arm
+  join
 };
 
 struct ControlUnit {

@@ -108,7 +108,8 @@ struct Stmt {
   std::vector<Block> blocks = {};
   std::vector<int> tags = {};  ///< match: of each block; -1: any other
   std::vector<std::vector<VarId>> binders = {};
-  int static_depth = -1;  ///< node: from hoisting
+  int static_depth = -1;         ///< node: from hoisting
+  std::vector<bool> forks = {};  ///< concurrent: arms that are one call, to be run as a fiber of its own
   std::uint32_t line = 0;
 };
 

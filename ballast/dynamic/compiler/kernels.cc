@@ -18,8 +18,8 @@ using Mode = Cell::Input::Mode;
 
 class Planner {
  public:
-  Planner(const OpType& type, std::uint64_t contiguous)
-      : type_(type), cell_(type.cell), contiguous_(contiguous), p_("cell") {}
+  Planner(const OpType& type, std::uint64_t contiguous, std::int64_t tile)
+      : type_(type), cell_(type.cell), contiguous_(contiguous), tile_(tile), p_("cell") {}
 
   KernelPlan run() {
     for (const Cell::Node& node : cell_.nodes) values_.push_back(build(node));
@@ -33,7 +33,7 @@ class Planner {
       p_.output(fmt::format("out{}", i), v);
       plan_.frame.push_back({FrameEntry::Kind::output, static_cast<std::int64_t>(i)});
     }
-    plan_.function = p_.build();
+    plan_.function = p_.build(tile_);
     return std::move(plan_);
   }
 
@@ -131,6 +131,12 @@ class Planner {
         return p_.map([](auto a) { return loop::relu(a[0]); }, {x});
       case OpKind::gelu:
         return p_.map([](auto a) { return loop::gelu(a[0]); }, {x});
+      case OpKind::erf:
+        return p_.map([](auto a) { return loop::erf(a[0]); }, {x});
+      case OpKind::step:
+        return p_.map(
+            [](auto a) { return loop::select(loop::Expr(0.0) < a[0], loop::Expr(1.0), loop::Expr(0.0)); },
+            {x});
       default:
         return p_.map([factor](auto a) { return a[0] * loop::Expr(factor); }, {x});
     }
@@ -222,6 +228,7 @@ class Planner {
   const OpType& type_;
   const Cell& cell_;
   std::uint64_t contiguous_;
+  std::int64_t tile_;
   LaneProgram p_;
   KernelPlan plan_;
   std::vector<LaneValue> values_;
@@ -231,12 +238,12 @@ class Planner {
 
 }  // namespace
 
-KernelPlan plan_kernel(const OpType& type, std::uint64_t contiguous) {
+KernelPlan plan_kernel(const OpType& type, std::uint64_t contiguous, std::int64_t tile) {
   if (type.variadic) {
     return {loop::sum_terms(volume(type.cell.inputs[0].shape)),
             {{FrameEntry::Kind::lane, 0}, {FrameEntry::Kind::output, 0}}};
   }
-  return Planner(type, contiguous).run();
+  return Planner(type, contiguous, tile).run();
 }
 
 }  // namespace ballast::dynamic

@@ -20,6 +20,18 @@ struct OpType {
   }
 };
 
+/// What tuning chooses for a kernel (tuning.h).
+struct KernelChoice {
+  enum class Reading : std::uint8_t {
+    automatic,  ///< pointers, or plain addresses where all operands lie side by side already
+    pointers,
+    copied  ///< operands are copied together first
+  };
+  std::int64_t tile = 32;  ///< lanes of one task
+  Reading reading = Reading::automatic;
+  bool operator==(const KernelChoice&) const = default;
+};
+
 /// An entry of a kernel's frame.
 struct FrameEntry {
   enum class Kind : std::uint8_t {
@@ -42,6 +54,7 @@ struct KernelPlan {
 };
 
 /// `contiguous`: which lane inputs lie side by side (a bit an input); the others come as pointer lists.
-KernelPlan plan_kernel(const OpType& type, std::uint64_t contiguous);
+/// `tile`: lanes of one task; no result depends on it.
+KernelPlan plan_kernel(const OpType& type, std::uint64_t contiguous, std::int64_t tile = 32);
 
 }  // namespace ballast::dynamic

@@ -26,5 +26,8 @@ void hoist(Program& program);
 /// Adds ghost operators to the shorter arms of conditionals.
 void add_ghosts(Program& program);
 void drop_phases(Program& program);
+/// Arms of `concurrent` that wait for tensors become functions of their own, all but the last of them forked:
+/// each is run by a fiber, so that their tensor work still meets.
+void fork_arms(Program& program);
 
 }  // namespace ballast::dynamic

@@ -28,6 +28,8 @@ constexpr std::array kNames{
     std::pair{OpKind::tanh, "tanh"},
     std::pair{OpKind::relu, "relu"},
     std::pair{OpKind::gelu, "gelu"},
+    std::pair{OpKind::erf, "erf"},
+    std::pair{OpKind::step, "step"},
     std::pair{OpKind::softmax, "softmax"},
     std::pair{OpKind::log_softmax, "log_softmax"},
     std::pair{OpKind::layer_norm, "layer_norm"},
@@ -75,7 +77,7 @@ std::vector<std::string> op_names() {
 }
 
 bool is_elementwise(OpKind kind) {
-  return (kind >= OpKind::add && kind <= OpKind::gelu) || kind == OpKind::scale;
+  return (kind >= OpKind::add && kind <= OpKind::step) || kind == OpKind::scale;
 }
 bool is_view(OpKind kind) {
   return kind == OpKind::slice || kind == OpKind::reshape || kind == OpKind::transpose ||

@@ -29,6 +29,8 @@ enum class OpKind : std::uint8_t {
   tanh,
   relu,
   gelu,
+  erf,
+  step,  ///< 1 where x > 0, else 0
   softmax,
   log_softmax,
   layer_norm,  ///< x, gamma, beta over the last axis

@@ -1,562 +1,307 @@
 // Recursive descent over the tokens of a model file; one function a rule of the grammar.
-#include <fmt/format.h>
-
-#include <cstdlib>
-#include <limits>
-#include <set>
-
-#include "ballast/base/errors.h"
-#include "ballast/base/file.h"
-#include "ballast/dynamic/language/lexer.h"
+#include "ballast/dynamic/language/parser.h"
 
 namespace ballast::dynamic {
-namespace {
 
-const std::set<std::string> kKeywords{"const", "type",  "param",      "fn",    "let",  "phase", "if",
-                                      "else",  "match", "concurrent", "while", "true", "false"};
-constexpr int kDeepest = 200;  // nested expressions
-
-class Parser {
- public:
-  Parser(const std::string& text, Module& module, Diagnostics& diagnostics, bool library)
-      : tokens_(tokenize(text, diagnostics)), module_(module), diagnostics_(diagnostics), library_(library) {}
-
-  void run() {
-    while (peek().kind != Token::Kind::end) {
-      const std::size_t start = at_;
-      try {
-        depth_ = 0;
-        declaration();
-      } catch (const LanguageError& error) {
-        diagnostics_.add(error.span, error.sentence);
-        if (at_ == start) ++at_;
-        // On to what looks like the next declaration: one that begins a line.
-        while (peek().kind != Token::Kind::end && !(peek().span.column == 1 && starts_declaration())) ++at_;
-      }
+void Parser::run() {
+  while (peek().kind != Token::Kind::end) {
+    const std::size_t start = at_;
+    try {
+      depth_ = 0;
+      declaration();
+    } catch (const LanguageError& error) {
+      diagnostics_.add(error.span, error.sentence);
+      if (at_ == start) ++at_;
+      // On to what looks like the next declaration: one that begins a line.
+      while (peek().kind != Token::Kind::end && !(peek().span.column == 1 && starts_declaration())) ++at_;
     }
   }
+}
 
- private:
-  const Token& peek(std::size_t ahead = 0) const {
-    return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
-  }
-  bool is(const std::string& text) const { return peek().text == text && peek().kind != Token::Kind::end; }
-  bool starts_declaration() const { return is("const") || is("type") || is("param") || is("fn") || is("@"); }
-  Token next() {
-    const Token token = peek();
-    if (at_ + 1 < tokens_.size()) ++at_;
-    return token;
-  }
-  bool accept(const std::string& text) {
-    if (!is(text)) return false;
-    next();
-    return true;
-  }
-  [[noreturn]] void fail(const std::string& expected) const {
-    throw LanguageError{peek().span, fmt::format("expected {}, found {}", expected,
-                                                 peek().kind == Token::Kind::end ? "the end of the file"
-                                                                                 : "'" + peek().text + "'")};
-  }
-  Token expect(const std::string& text) {
-    if (!is(text)) fail("'" + text + "'");
-    return next();
-  }
-  std::string name(const std::string& what) {
-    if (peek().kind != Token::Kind::name || kKeywords.contains(peek().text)) fail(what);
-    return next().text;
-  }
-  Span since(const Span& begin) const {
-    Span span = begin;
-    span.end = at_ == 0 ? begin.end : tokens_[at_ - 1].span.end;
-    return span;
-  }
+const Token& Parser::peek(std::size_t ahead) const {
+  return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
+}
 
-  void declaration() {
-    if (accept("const")) {
-      const Span span = peek().span;
-      const std::string id = name("the name of a constant");
-      expect("=");
-      const std::int64_t value = dimension();
-      expect(";");
-      if (!overridden(id)) module_.constants[id] = value;
-      for (const auto& [other, text] : module_.constant_texts)
-        if (other == id) throw LanguageError{span, fmt::format("constant '{}' is declared twice", id)};
-      module_.constant_texts.emplace_back(id, nullptr);
-    } else if (accept("type")) {
-      type_declaration();
-    } else if (accept("param")) {
-      param_declaration();
-    } else if (is("@") || is("fn")) {
-      function_declaration();
-    } else {
-      fail("const, type, param, fn or an @attribute");
-    }
-  }
-  bool overridden(const std::string& id) const { return module_.constants.contains(id) && !declared(id); }
-  bool declared(const std::string& id) const {
-    for (const auto& [other, text] : module_.constant_texts)
-      if (other == id) return true;
-    return false;
-  }
+Token Parser::next() {
+  const Token token = peek();
+  if (at_ + 1 < tokens_.size()) ++at_;
+  return token;
+}
 
-  void type_declaration() {
-    TypeDecl decl;
-    decl.span = peek().span;
-    decl.name = name("the name of a type");
-    generic_ = decl.parameters = type_parameters();
+bool Parser::accept(const std::string& text) {
+  if (!is(text)) return false;
+  next();
+  return true;
+}
+
+void Parser::fail(const std::string& expected) const {
+  throw LanguageError{peek().span, fmt::format("expected {}, found {}", expected,
+                                               peek().kind == Token::Kind::end ? "the end of the file"
+                                                                               : "'" + peek().text + "'")};
+}
+
+Token Parser::expect(const std::string& text) {
+  if (!is(text)) fail("'" + text + "'");
+  return next();
+}
+
+std::string Parser::name(const std::string& what) {
+  if (peek().kind != Token::Kind::name || kKeywords.contains(peek().text)) fail(what);
+  return next().text;
+}
+
+Span Parser::since(const Span& begin) const {
+  Span span = begin;
+  span.end = at_ == 0 ? begin.end : tokens_[at_ - 1].span.end;
+  return span;
+}
+
+void Parser::declaration() {
+  if (accept("const")) {
+    const Span span = peek().span;
+    const std::string id = name("the name of a constant");
     expect("=");
-    do {
-      TypeDecl::Constructor constructor;
-      constructor.span = peek().span;
-      constructor.name = name("the name of a constructor");
-      if (accept("(")) {
-        while (!is(")")) {
-          constructor.fields.push_back(type());
-          if (!accept(",")) break;
-        }
-        expect(")");
-      }
-      decl.constructors.push_back(std::move(constructor));
-    } while (accept("|"));
+    const std::int64_t value = dimension();
     expect(";");
-    generic_.clear();
-    module_.types.push_back(std::move(decl));
+    if (!overridden(id)) module_.constants[id] = value;
+    for (const auto& [other, text] : module_.constant_texts)
+      if (other == id) throw LanguageError{span, fmt::format("constant '{}' is declared twice", id)};
+    module_.constant_texts.emplace_back(id, nullptr);
+  } else if (accept("type")) {
+    type_declaration();
+  } else if (accept("param")) {
+    param_declaration();
+  } else if (is("@") || is("fn")) {
+    function_declaration();
+  } else {
+    fail("const, type, param, fn or an @attribute");
   }
+}
 
-  std::vector<std::string> type_parameters() {
-    std::vector<std::string> names;
-    if (accept("[")) {
-      do names.push_back(name("a type parameter"));
-      while (accept(","));
-      expect("]");
+bool Parser::declared(const std::string& id) const {
+  for (const auto& [other, text] : module_.constant_texts)
+    if (other == id) return true;
+  return false;
+}
+
+void Parser::type_declaration() {
+  TypeDecl decl;
+  decl.span = peek().span;
+  decl.name = name("the name of a type");
+  generic_ = decl.parameters = type_parameters();
+  expect("=");
+  do {
+    TypeDecl::Constructor constructor;
+    constructor.span = peek().span;
+    constructor.name = name("the name of a constructor");
+    if (accept("(")) {
+      while (!is(")")) {
+        constructor.fields.push_back(type());
+        if (!accept(",")) break;
+      }
+      expect(")");
     }
-    return names;
-  }
+    decl.constructors.push_back(std::move(constructor));
+  } while (accept("|"));
+  expect(";");
+  generic_.clear();
+  module_.types.push_back(std::move(decl));
+}
 
-  void param_declaration() {
-    ParamDecl decl;
-    decl.span = peek().span;
-    decl.name = name("the name of a parameter");
+std::vector<std::string> Parser::type_parameters() {
+  std::vector<std::string> names;
+  if (accept("[")) {
+    do names.push_back(name("a type parameter"));
+    while (accept(","));
+    expect("]");
+  }
+  return names;
+}
+
+void Parser::param_declaration() {
+  ParamDecl decl;
+  decl.span = peek().span;
+  decl.name = name("the name of a parameter");
+  expect(":");
+  decl.type = type();
+  if (accept("=")) {
+    const Span span = peek().span;
+    decl.init = name("zeros, ones, normal(sd), uniform(low, high) or xavier");
+    if (accept("(")) {
+      do {
+        const double sign = accept("-") ? -1 : 1;
+        if (peek().kind != Token::Kind::integer && peek().kind != Token::Kind::real) fail("a number");
+        decl.init_args.push_back(sign * std::strtod(next().text.c_str(), nullptr));
+      } while (accept(","));
+      expect(")");
+    }
+    const std::size_t wanted = decl.init == "normal" ? 1 : decl.init == "uniform" ? 2 : 0;
+    const bool known = wanted > 0 || decl.init == "zeros" || decl.init == "ones" || decl.init == "xavier";
+    if (!known || decl.init_args.size() != wanted)
+      throw LanguageError{span, fmt::format("initial value '{}' with {} number(s); accepted: zeros, ones, "
+                                            "normal(sd), uniform(low, high), xavier",
+                                            decl.init, decl.init_args.size())};
+  }
+  expect(";");
+  module_.params.push_back(std::move(decl));
+}
+
+void Parser::function_declaration() {
+  auto decl = std::make_shared<FunctionDecl>();
+  while (accept("@")) {
+    const Span span = peek().span;
+    const std::string attribute = name("an attribute");
+    if (attribute == "entry")
+      decl->entry = true;
+    else if (attribute == "inline")
+      decl->inlined = true;
+    else if (attribute == "block")
+      decl->block = true;
+    else if (attribute == "depth_constant")
+      decl->depth_constant = true;
+    else if (attribute == "no_split")
+      decl->no_split = true;
+    else
+      throw LanguageError{
+          span, fmt::format(
+                    "unknown attribute '@{}'; accepted: @entry, @inline, @block, @depth_constant, @no_split",
+                    attribute)};
+  }
+  expect("fn");
+  decl->span = peek().span;
+  decl->name = name("the name of a function");
+  decl->library = library_;
+  generic_ = decl->type_parameters = type_parameters();
+  expect("(");
+  while (!is(")")) {
+    const std::string id = name("the name of an argument");
     expect(":");
-    decl.type = type();
-    if (accept("=")) {
-      const Span span = peek().span;
-      decl.init = name("zeros, ones, normal(sd), uniform(low, high) or xavier");
-      if (accept("(")) {
-        do {
-          const double sign = accept("-") ? -1 : 1;
-          if (peek().kind != Token::Kind::integer && peek().kind != Token::Kind::real) fail("a number");
-          decl.init_args.push_back(sign * std::strtod(next().text.c_str(), nullptr));
-        } while (accept(","));
-        expect(")");
-      }
-      const std::size_t wanted = decl.init == "normal" ? 1 : decl.init == "uniform" ? 2 : 0;
-      const bool known = wanted > 0 || decl.init == "zeros" || decl.init == "ones" || decl.init == "xavier";
-      if (!known || decl.init_args.size() != wanted)
-        throw LanguageError{span, fmt::format("initial value '{}' with {} number(s); accepted: zeros, ones, "
-                                              "normal(sd), uniform(low, high), xavier",
-                                              decl.init, decl.init_args.size())};
-    }
-    expect(";");
-    module_.params.push_back(std::move(decl));
+    decl->parameters.emplace_back(id, type());
+    if (!accept(",")) break;
   }
+  expect(")");
+  expect("->");
+  decl->result = type();
+  decl->body = block();
+  generic_.clear();
+  module_.functions.push_back(std::move(decl));
+}
 
-  void function_declaration() {
-    auto decl = std::make_shared<FunctionDecl>();
-    while (accept("@")) {
-      const Span span = peek().span;
-      const std::string attribute = name("an attribute");
-      if (attribute == "entry")
-        decl->entry = true;
-      else if (attribute == "inline")
-        decl->inlined = true;
-      else if (attribute == "block")
-        decl->block = true;
-      else if (attribute == "depth_constant")
-        decl->depth_constant = true;
-      else if (attribute == "no_split")
-        decl->no_split = true;
-      else
-        throw LanguageError{
-            span,
-            fmt::format(
-                "unknown attribute '@{}'; accepted: @entry, @inline, @block, @depth_constant, @no_split",
-                attribute)};
-    }
-    expect("fn");
-    decl->span = peek().span;
-    decl->name = name("the name of a function");
-    decl->library = library_;
-    generic_ = decl->type_parameters = type_parameters();
-    expect("(");
+std::int64_t Parser::dimension() {
+  std::int64_t value = dimension_product();
+  while (is("+") || is("-")) {
+    const Token sign = next();
+    const std::int64_t other = dimension_product();
+    if (sign.text == "+" ? __builtin_add_overflow(value, other, &value)
+                         : __builtin_sub_overflow(value, other, &value))
+      throw LanguageError{sign.span, "a number beyond 64 bits"};
+  }
+  return value;
+}
+
+std::int64_t Parser::dimension_product() {
+  std::int64_t value = dimension_atom();
+  while (is("*") || is("/")) {
+    const Token sign = next();
+    const std::int64_t other = dimension_atom();
+    if (sign.text == "/" && other == 0) throw LanguageError{sign.span, "a division by zero"};
+    if (sign.text == "/")
+      value /= other;
+    else if (__builtin_mul_overflow(value, other, &value))
+      throw LanguageError{sign.span, "a number beyond 64 bits"};
+  }
+  return value;
+}
+
+std::int64_t Parser::dimension_atom() {
+  if (is("?"))
+    throw LanguageError{peek().span,
+                        "extents that are only known at run time are not supported; use a constant"};
+  if (accept("(")) {
+    const std::int64_t value = dimension();
+    expect(")");
+    return value;
+  }
+  if (peek().kind == Token::Kind::integer) return integer(next());
+  const Span span = peek().span;
+  const std::string id = name("a number or the name of a constant");
+  const auto found = module_.constants.find(id);
+  if (found == module_.constants.end() || !declared(id))
+    throw LanguageError{span, fmt::format("unknown constant '{}'", id)};
+  return found->second;
+}
+
+std::int64_t Parser::integer(const Token& token) const {
+  errno = 0;
+  const long long value = std::strtoll(token.text.c_str(), nullptr, 10);
+  if (errno != 0 || value > std::numeric_limits<std::int32_t>::max())
+    throw LanguageError{token.span, "a number beyond 32 bits"};
+  return value;
+}
+
+Type Parser::type() {
+  if (++depth_ > kDeepest) throw LanguageError{peek().span, "types nested too deep"};
+  const Type result = type_here();
+  --depth_;
+  return result;
+}
+
+Type Parser::type_here() {
+  if (accept("(")) {
+    std::vector<Type> parts;
     while (!is(")")) {
-      const std::string id = name("the name of an argument");
-      expect(":");
-      decl->parameters.emplace_back(id, type());
+      parts.push_back(type());
+      if (!accept(",")) break;
+    }
+    expect(")");
+    return parts.size() == 1 ? parts[0] : tuple_type(parts);
+  }
+  if (accept("fn")) {
+    expect("(");
+    std::vector<Type> parameters;
+    while (!is(")")) {
+      parameters.push_back(type());
       if (!accept(",")) break;
     }
     expect(")");
     expect("->");
-    decl->result = type();
-    decl->body = block();
-    generic_.clear();
-    module_.functions.push_back(std::move(decl));
+    return function_type(parameters, type());
   }
-
-  // dim := INT | ID | dim (+ - *) dim, of constants.
-  std::int64_t dimension() {
-    std::int64_t value = dimension_product();
-    while (is("+") || is("-")) {
-      const Token sign = next();
-      const std::int64_t other = dimension_product();
-      if (sign.text == "+" ? __builtin_add_overflow(value, other, &value)
-                           : __builtin_sub_overflow(value, other, &value))
-        throw LanguageError{sign.span, "a number beyond 64 bits"};
+  const Span span = peek().span;
+  const std::string id = name("a type");
+  if (id == "i32") return scalar_type(TypeNode::Kind::integer);
+  if (id == "f32") return scalar_type(TypeNode::Kind::real);
+  if (id == "bool") return scalar_type(TypeNode::Kind::boolean);
+  if (id == "Tensor") {
+    expect("[");
+    const bool integers = is("i32");
+    if (!accept("i32") && !accept("f32")) fail("f32 or i32");
+    Shape shape;
+    while (accept(",")) {
+      const Span here = peek().span;
+      shape.push_back(dimension());
+      if (shape.back() < 1 || shape.back() > (std::int64_t{1} << 31) ||
+          volume(shape) > (std::int64_t{1} << 33))
+        throw LanguageError{
+            since(here),
+            fmt::format("an extent of {}; accepted: 1 to 2^31, 2^33 elements in all", shape.back())};
     }
-    return value;
+    expect("]");
+    return tensor_type(shape, integers);
   }
-  std::int64_t dimension_product() {
-    std::int64_t value = dimension_atom();
-    while (is("*") || is("/")) {
-      const Token sign = next();
-      const std::int64_t other = dimension_atom();
-      if (sign.text == "/" && other == 0) throw LanguageError{sign.span, "a division by zero"};
-      if (sign.text == "/")
-        value /= other;
-      else if (__builtin_mul_overflow(value, other, &value))
-        throw LanguageError{sign.span, "a number beyond 64 bits"};
-    }
-    return value;
+  std::vector<Type> args;
+  if (accept("[")) {
+    do args.push_back(type());
+    while (accept(","));
+    expect("]");
   }
-  std::int64_t dimension_atom() {
-    if (is("?"))
-      throw LanguageError{peek().span,
-                          "extents that are only known at run time are not supported; use a constant"};
-    if (accept("(")) {
-      const std::int64_t value = dimension();
-      expect(")");
-      return value;
-    }
-    if (peek().kind == Token::Kind::integer) return integer(next());
-    const Span span = peek().span;
-    const std::string id = name("a number or the name of a constant");
-    const auto found = module_.constants.find(id);
-    if (found == module_.constants.end() || !declared(id))
-      throw LanguageError{span, fmt::format("unknown constant '{}'", id)};
-    return found->second;
+  if (args.empty()) {
+    for (const std::string& parameter : generic_)
+      if (parameter == id) return parameter_type(id);
   }
-  std::int64_t integer(const Token& token) const {
-    errno = 0;
-    const long long value = std::strtoll(token.text.c_str(), nullptr, 10);
-    if (errno != 0 || value > std::numeric_limits<std::int32_t>::max())
-      throw LanguageError{token.span, "a number beyond 32 bits"};
-    return value;
-  }
-
-  Type type() {
-    if (++depth_ > kDeepest) throw LanguageError{peek().span, "types nested too deep"};
-    const Type result = type_here();
-    --depth_;
-    return result;
-  }
-  Type type_here() {
-    if (accept("(")) {
-      std::vector<Type> parts;
-      while (!is(")")) {
-        parts.push_back(type());
-        if (!accept(",")) break;
-      }
-      expect(")");
-      return parts.size() == 1 ? parts[0] : tuple_type(parts);
-    }
-    if (accept("fn")) {
-      expect("(");
-      std::vector<Type> parameters;
-      while (!is(")")) {
-        parameters.push_back(type());
-        if (!accept(",")) break;
-      }
-      expect(")");
-      expect("->");
-      return function_type(parameters, type());
-    }
-    const Span span = peek().span;
-    const std::string id = name("a type");
-    if (id == "i32") return scalar_type(TypeNode::Kind::integer);
-    if (id == "f32") return scalar_type(TypeNode::Kind::real);
-    if (id == "bool") return scalar_type(TypeNode::Kind::boolean);
-    if (id == "Tensor") {
-      expect("[");
-      const bool integers = is("i32");
-      if (!accept("i32") && !accept("f32")) fail("f32 or i32");
-      Shape shape;
-      while (accept(",")) {
-        const Span here = peek().span;
-        shape.push_back(dimension());
-        if (shape.back() < 1 || shape.back() > (std::int64_t{1} << 31) ||
-            volume(shape) > (std::int64_t{1} << 33))
-          throw LanguageError{
-              since(here),
-              fmt::format("an extent of {}; accepted: 1 to 2^31, 2^33 elements in all", shape.back())};
-      }
-      expect("]");
-      return tensor_type(shape, integers);
-    }
-    std::vector<Type> args;
-    if (accept("[")) {
-      do args.push_back(type());
-      while (accept(","));
-      expect("]");
-    }
-    if (args.empty()) {
-      for (const std::string& parameter : generic_)
-        if (parameter == id) return parameter_type(id);
-    }
-    uses_.push_back({span, id});
-    return data_type(id, args);
-  }
-
-  ExprPtr make(Expr::Kind kind, const Span& span) const {
-    auto e = std::make_shared<Expr>();
-    e->kind = kind;
-    e->span = span;
-    return e;
-  }
-
-  ExprPtr block() {
-    const ExprPtr e = make(Expr::Kind::block, peek().span);
-    expect("{");
-    for (;;) {
-      const Span span = peek().span;
-      if (accept("phase")) {
-        expect(";");
-        e->lets.push_back({{}, nullptr, span});
-      } else if (accept("let")) {
-        Let let{pattern(false), nullptr, span};
-        expect("=");
-        let.value = expression();
-        expect(";");
-        let.span = since(span);
-        e->lets.push_back(std::move(let));
-      } else {
-        break;
-      }
-    }
-    e->args.push_back(expression());
-    expect("}");
-    e->span = since(e->span);
-    return e;
-  }
-
-  Pattern pattern(bool constructors) {
-    if (++depth_ > kDeepest) throw LanguageError{peek().span, "patterns nested too deep"};
-    Pattern p;
-    p.span = peek().span;
-    if (accept("(")) {
-      p.kind = Pattern::Kind::tuple;
-      while (!is(")")) {
-        p.parts.push_back(pattern(false));
-        if (!accept(",")) break;
-      }
-      expect(")");
-    } else if (is("_")) {
-      next();
-    } else {
-      p.name = name("a name, _ or a pattern");
-      p.kind = Pattern::Kind::name;
-      const bool upper = p.name[0] >= 'A' && p.name[0] <= 'Z';
-      if (constructors && (upper || is("("))) {
-        p.kind = Pattern::Kind::constructor;
-        if (accept("(")) {
-          while (!is(")")) {
-            p.parts.push_back(pattern(false));
-            if (!accept(",")) break;
-          }
-          expect(")");
-        }
-      }
-    }
-    p.span = since(p.span);
-    --depth_;
-    return p;
-  }
-
-  static int strength(const std::string& op) {
-    if (op == "||") return 1;
-    if (op == "&&") return 2;
-    if (op == "==" || op == "!=" || op == "<" || op == "<=" || op == ">" || op == ">=") return 3;
-    if (op == "+" || op == "-") return 4;
-    if (op == "*" || op == "/" || op == "%") return 5;
-    return 0;
-  }
-
-  ExprPtr expression(int least = 1) {
-    if (++depth_ > kDeepest) throw LanguageError{peek().span, "expressions nested too deep"};
-    ExprPtr left = prefix();
-    while (peek().kind == Token::Kind::symbol && strength(peek().text) >= least) {
-      const Token op = next();
-      const ExprPtr e = make(Expr::Kind::binary, left->span);
-      e->name = op.text;
-      e->args = {left, expression(strength(op.text) + 1)};
-      e->span = since(left->span);
-      left = e;
-    }
-    --depth_;
-    return left;
-  }
-
-  ExprPtr prefix() {
-    const Span span = peek().span;
-    if (is("-") || is("!")) {
-      const ExprPtr e = make(Expr::Kind::unary, span);
-      e->name = next().text;
-      if (++depth_ > kDeepest) throw LanguageError{span, "expressions nested too deep"};
-      e->args = {prefix()};
-      --depth_;
-      e->span = since(span);
-      return e;
-    }
-    ExprPtr e = primary();
-    while (accept(".")) {
-      const ExprPtr project = make(Expr::Kind::project, span);
-      if (peek().kind != Token::Kind::integer) fail("the number of a tuple's field");
-      project->integer = integer(next());
-      project->args = {e};
-      project->span = since(span);
-      e = project;
-    }
-    return e;
-  }
-
-  ExprPtr primary() {
-    const Span span = peek().span;
-    if (peek().kind == Token::Kind::integer) {
-      const ExprPtr e = make(Expr::Kind::integer, span);
-      e->integer = integer(next());
-      return e;
-    }
-    if (peek().kind == Token::Kind::real) {
-      const ExprPtr e = make(Expr::Kind::real, span);
-      e->real = std::strtod(next().text.c_str(), nullptr);
-      return e;
-    }
-    if (is("true") || is("false")) {
-      const ExprPtr e = make(Expr::Kind::boolean, span);
-      e->integer = next().text == "true" ? 1 : 0;
-      return e;
-    }
-    if (is("{")) return block();
-    if (accept("if")) return branch(span);
-    if (accept("match")) return match(span);
-    if (accept("while")) return loop(span);
-    if (accept("concurrent")) {
-      const ExprPtr e = make(Expr::Kind::concurrent, span);
-      expect("{");
-      while (!is("}")) {
-        e->args.push_back(expression());
-        if (!accept(",")) break;
-      }
-      expect("}");
-      e->span = since(span);
-      if (e->args.size() < 2) throw LanguageError{e->span, "concurrent needs at least two expressions"};
-      return e;
-    }
-    if (is("|") || is("||")) {
-      const ExprPtr e = make(Expr::Kind::lambda, span);
-      if (!accept("||")) {
-        next();
-        while (!is("|")) {
-          e->names.push_back(name("the name of an argument"));
-          if (!accept(",")) break;
-        }
-        expect("|");
-      }
-      e->args = {expression()};
-      e->span = since(span);
-      return e;
-    }
-    if (accept("(")) {
-      const ExprPtr e = make(Expr::Kind::tuple, span);
-      bool comma = false;
-      while (!is(")")) {
-        e->args.push_back(expression());
-        if (!accept(",")) break;
-        comma = true;
-      }
-      expect(")");
-      e->span = since(span);
-      return e->args.size() == 1 && !comma ? e->args[0] : e;
-    }
-    const ExprPtr e = make(Expr::Kind::name, span);
-    e->name = name("an expression");
-    if (accept("(")) {
-      e->kind = Expr::Kind::call;
-      while (!is(")")) {
-        e->args.push_back(expression());
-        if (!accept(",")) break;
-      }
-      expect(")");
-      e->span = since(span);
-    }
-    return e;
-  }
-
-  ExprPtr branch(const Span& span) {
-    const ExprPtr e = make(Expr::Kind::branch, span);
-    e->args = {expression(), block()};
-    expect("else");
-    const Span other = peek().span;
-    if (accept("if"))
-      e->args.push_back(branch(other));
-    else
-      e->args.push_back(block());
-    e->span = since(span);
-    return e;
-  }
-
-  ExprPtr match(const Span& span) {
-    const ExprPtr e = make(Expr::Kind::match, span);
-    e->args = {expression()};
-    expect("{");
-    while (!is("}")) {
-      Arm arm{pattern(true), nullptr};
-      expect("=>");
-      arm.body = expression();
-      e->arms.push_back(std::move(arm));
-      if (!accept(",")) break;
-    }
-    expect("}");
-    e->span = since(span);
-    return e;
-  }
-
-  ExprPtr loop(const Span& span) {
-    const ExprPtr e = make(Expr::Kind::loop, span);
-    expect("(");
-    do {
-      e->names.push_back(name("the name of a loop variable"));
-      expect("=");
-      e->args.push_back(expression());
-    } while (accept(","));
-    expect(";");
-    e->args.push_back(expression());
-    expect(")");
-    e->args.push_back(block());
-    e->span = since(span);
-    return e;
-  }
-
-  std::vector<Token> tokens_;
-  Module& module_;
-  Diagnostics& diagnostics_;
-  bool library_;
-  std::size_t at_ = 0;
-  int depth_ = 0;
-  std::vector<std::string> generic_;
-  std::vector<std::pair<Span, std::string>> uses_;
-};
-
-}  // namespace
+  uses_.push_back({span, id});
+  return data_type(id, args);
+}
 
 void parse_module(const std::string& text, Module& module, Diagnostics& diagnostics, bool library) {
   Parser(text, module, diagnostics, library).run();

@@ -45,6 +45,10 @@ double unary(OpKind kind, double x, double factor) {
       return std::max(x, 0.0);
     case OpKind::gelu:
       return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
+    case OpKind::erf:
+      return std::erf(x);
+    case OpKind::step:
+      return x > 0 ? 1 : 0;
     default:
       return x * factor;
   }

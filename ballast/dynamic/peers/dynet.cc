@@ -18,20 +18,42 @@ Json tree_json(const Value& tree) {
   return Json::array({tree_json(tree.fields[0]), tree_json(tree.fields[1])});
 }
 
+Json words_json(const Value& words) {
+  Json list = Json::array();
+  for (const Value& word : words.fields) list.push_back(word.integer);
+  return list;
+}
+
+Json lattice_json(const Value& places) {
+  Json list = Json::array();
+  for (const Value& place : places.fields) {
+    Json arcs = Json::array();
+    for (const Value& arc : place.fields[1].fields)
+      arcs.push_back(Json::array({arc.fields[0].integer, arc.fields[1].integer}));
+    list.push_back(Json::array({place.fields[0].integer, arcs}));
+  }
+  return list;
+}
+
 }  // namespace
 
-std::optional<DynetRun> run_dynet(const Module& treelstm, const Parameters& parameters,
-                                  const std::vector<Instance>& trees, int autobatch, int rounds) {
+std::optional<DynetRun> run_dynet(const std::string& model, const Module& module,
+                                  const Parameters& parameters, const std::vector<Instance>& batch,
+                                  int autobatch, int rounds) {
   if (find_python_file("_dynet.cpython-311-x86_64-linux-gnu.so").empty() &&
       find_python_file("dynet.py").empty())
     return std::nullopt;
-  Json problem{{"hidden", treelstm.constants.at("H")},
-               {"classes", treelstm.constants.at("C")},
+  Json problem{{"model", model},
+               {"hidden", module.constants.at("H")},
+               {"classes", module.constants.at("C")},
                {"autobatch", autobatch},
                {"rounds", rounds},
-               {"trees", Json::array()},
+               {"instances", Json::array()},
                {"parameters", Json::object()}};
-  for (const Instance& tree : trees) problem["trees"].push_back(tree_json(tree[0]));
+  for (const Instance& instance : batch)
+    problem["instances"].push_back(model == "treelstm"      ? tree_json(instance[0])
+                                   : model == "latticelstm" ? lattice_json(instance[0])
+                                                            : words_json(instance[0]));
   for (const auto& [name, values] : parameters) problem["parameters"][name] = values;
   const TemporaryFolder folder;
   write_file(folder.file("problem.json"), problem.dump());

@@ -1,7 +1,9 @@
-// DyNet 2.2 (PyPI: dynet38) as a competitor: the TreeLSTM with automatic batching, run by a Python script.
+// DyNet 2.2 (PyPI: dynet38) as a competitor: TreeLSTM, BiRNN, BiLSTM and lattice LSTM with automatic
+// batching, run by a Python script.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "ballast/dynamic/instances.h"
@@ -10,11 +12,13 @@
 namespace ballast::dynamic {
 
 struct DynetRun {
-  std::vector<double> outputs;         ///< logits in preorder of the internal nodes
+  std::vector<double> outputs;         ///< class scores in the order of the model's result
   std::vector<double> execute, total;  ///< seconds of each round
 };
 /// nullopt where DyNet is not installed. `autobatch`: DyNet's mode 1 to 3.
-std::optional<DynetRun> run_dynet(const Module& treelstm, const Parameters& parameters,
-                                  const std::vector<Instance>& trees, int autobatch, int rounds);
+/// `model`: treelstm, birnn, bilstm or latticelstm.
+std::optional<DynetRun> run_dynet(const std::string& model, const Module& module,
+                                  const Parameters& parameters, const std::vector<Instance>& batch,
+                                  int autobatch, int rounds);
 
 }  // namespace ballast::dynamic

@@ -333,7 +333,7 @@ BlockBatches BlockBatches::from_json(const Json& json, const std::string& where)
   return block;
 }
 
-BlockBatches batches_of(const Cell& cell) {
+BlockBatches batches_of(const Cell& cell, const std::string& policy) {
   // Views take no batch: who reads one reads what it shows, which is a variable only if the view is the
   // whole.
   std::vector<int> variable(cell.nodes.size(), -1);
@@ -374,7 +374,7 @@ BlockBatches batches_of(const Cell& cell) {
     block.bytes.push_back(volume(cell.nodes[nodes[n]].shape) * 4);
   }
   const Structure structure(graph);
-  for (const Batch& batch : schedule_by_name(structure, "suff")) {
+  for (const Batch& batch : schedule_by_name(structure, policy)) {
     BlockBatches::Batch out;
     for (const NodeId n : batch.nodes) out.results.push_back(static_cast<int>(n));
     const std::size_t operands = cell.nodes[nodes[batch.nodes[0]]].args.size();

@@ -45,6 +45,7 @@ MemoryPlan plan_memory(const BlockBatches& block);
 
 /// The batches of a cell: its operators grouped by kind and shape under the sufficient-condition policy;
 /// views and operands from outside take no part.
-BlockBatches batches_of(const Cell& cell);
+/// `policy`: which order of batches, as schedule_by_name.
+BlockBatches batches_of(const Cell& cell, const std::string& policy = "suff");
 
 }  // namespace ballast::dynamic

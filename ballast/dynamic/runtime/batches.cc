@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "ballast/base/errors.h"
+#include "ballast/base/random.h"
 
 namespace ballast::dynamic {
 namespace {
@@ -26,14 +27,14 @@ void Arena::Free::operator()(std::byte* p) const {
   std::free(p);
 }
 
-void* Arena::bytes(std::size_t size) {
-  size = (size + 63) / 64 * 64;
+void* Arena::bytes(std::size_t size, std::size_t alignment) {
+  used_ = (used_ + alignment - 1) / alignment * alignment;
   while (block_ < chunks_.size() && used_ + size > chunks_[block_].size) {
     ++block_;
     used_ = 0;
   }
   if (block_ == chunks_.size()) {
-    const std::size_t wanted = std::max(size, std::size_t{4} << 20);
+    const std::size_t wanted = (std::max(size, least_) + 63) / 64 * 64;
     auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, wanted));
     if (memory == nullptr) throw Unavailable(fmt::format("no memory for {} bytes of a mini-batch", wanted));
     chunks_.push_back({std::unique_ptr<std::byte, Free>(memory), wanted});
@@ -42,6 +43,47 @@ void* Arena::bytes(std::size_t size) {
   used_ += size;
   return at;
 }
+
+namespace {
+
+/// A batch of made-up operands that do not lie side by side.
+struct MadeUp {
+  MadeUp(const OpType& op, int type, std::int64_t lanes, std::uint64_t seed) {
+    std::vector<std::int64_t> rows(op.cell.inputs.size(), 1);
+    for (const Cell::Node& node : op.cell.nodes)
+      if ((node.op.kind == OpKind::embedding || node.op.kind == OpKind::pick_neg_log_softmax) &&
+          node.args[1] < 0)
+        rows[static_cast<std::size_t>(~node.args[1])] = op.cell.shape_of_arg(node.args[0])[0];
+    Random random(seed, 0x74756e65);
+    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+      const auto first = static_cast<std::uint32_t>(pool.size());
+      for (std::size_t i = 0; i < op.cell.inputs.size(); ++i) {
+        const Cell::Input& input = op.cell.inputs[i];
+        if (input.mode == Cell::Input::Mode::shared) continue;
+        if (input.mode == Cell::Input::Mode::index) {
+          pool.push_back(static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(rows[i]))));
+          continue;
+        }
+        const auto size = static_cast<std::size_t>(volume(input.shape));
+        auto* numbers = arena.take<float>(size + 16 * (1 + random.below(4)));
+        for (std::size_t k = 0; k < size; ++k) numbers[k] = static_cast<float>(random.normal() * 0.3);
+        auto* slot = arena.take<Slot>(1);
+        *slot = {numbers, 0, 0};
+        pool.push_back(static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(slot)));
+      }
+      ids.push_back(static_cast<std::uint32_t>(lane));
+      nodes.push_back({static_cast<std::uint32_t>(type), 0, 0, 0, first,
+                       static_cast<std::uint32_t>(pool.size()) - first,
+                       arena.take<Slot>(op.cell.outputs.size())});
+    }
+  }
+  Arena arena;
+  std::vector<PendingNode> nodes;
+  std::vector<std::uint32_t> ids;
+  std::vector<std::int64_t> pool;
+};
+
+}  // namespace
 
 struct BatchRunner::State {
   struct Variant {
@@ -53,10 +95,21 @@ struct BatchRunner::State {
     std::vector<int> place;   ///< of each input: its run-time operand, or -1
     std::uint64_t lanes = 0;  ///< inputs that are tensors of the instance
     double work = 0;
+    std::vector<std::int64_t> sizes;  ///< of each output, in numbers
+    std::vector<std::int64_t> input_sizes;
   };
 
-  State(const std::vector<OpType>& t, Globals& g, int threads)
-      : types(t), globals(g), one(1), many(threads), kernels(t.size()) {
+  State(const std::vector<OpType>& t, Globals& g, int threads, const std::string& cache,
+        std::vector<KernelChoice> c)
+      : types(t),
+        choices(std::move(c)),
+        profile(t.size()),
+        globals(g),
+        registry(cache),
+        one(1),
+        many(threads),
+        kernels(t.size()) {
+    choices.resize(t.size());
     for (std::size_t i = 0; i < t.size(); ++i) {
       int operand = 0;
       for (std::size_t k = 0; k < t[i].cell.inputs.size(); ++k) {
@@ -65,6 +118,9 @@ struct BatchRunner::State {
         if (mode == Cell::Input::Mode::lane && k < 64) kernels[i].lanes |= std::uint64_t{1} << k;
       }
       kernels[i].work = work_of(t[i].cell);
+      for (const int output : t[i].cell.outputs)
+        kernels[i].sizes.push_back(volume(t[i].cell.nodes[static_cast<std::size_t>(output)].shape));
+      for (const Cell::Input& input : t[i].cell.inputs) kernels[i].input_sizes.push_back(volume(input.shape));
     }
   }
 
@@ -72,11 +128,14 @@ struct BatchRunner::State {
     Kernel& k = kernels[static_cast<std::size_t>(type)];
     const auto found = k.variants.find(contiguous);
     if (found != k.variants.end()) return found->second;
-    KernelPlan plan = plan_kernel(types[static_cast<std::size_t>(type)], contiguous);
+    KernelPlan plan = plan_kernel(types[static_cast<std::size_t>(type)], contiguous,
+                                  choices[static_cast<std::size_t>(type)].tile);
     return k.variants[contiguous] = {registry.get(plan.function), std::move(plan.frame)};
   }
 
   const std::vector<OpType>& types;
+  std::vector<KernelChoice> choices;
+  std::vector<BatchProfile> profile;
   Globals& globals;
   loop::KernelRegistry registry;
   loop::Launcher one, many;
@@ -85,21 +144,41 @@ struct BatchRunner::State {
   std::vector<std::vector<std::int32_t>> numbers;
   std::vector<void*> buffers;
   std::vector<const std::int32_t*> tables;
+  std::vector<float*> outputs;
 };
 
-BatchRunner::BatchRunner(const std::vector<OpType>& types, Globals& globals, int threads)
-    : state_(std::make_unique<State>(types, globals, threads)) {}
+BatchRunner::BatchRunner(const std::vector<OpType>& types, Globals& globals, int threads,
+                         const std::string& cache, std::vector<KernelChoice> choices)
+    : state_(std::make_unique<State>(types, globals, threads, cache, std::move(choices))) {}
 BatchRunner::~BatchRunner() = default;
 
 loop::KernelRegistry& BatchRunner::registry() {
   return state_->registry;
 }
 
+void BatchRunner::compile_all() {
+  for (std::size_t t = 0; t < state_->types.size(); ++t) {
+    const auto type = static_cast<int>(t);
+    state_->variant(type, 0);
+    if (!state_->types[t].variadic && state_->kernels[t].lanes != 0)
+      state_->variant(type, state_->kernels[t].lanes);
+    if (!can_be_timed(type)) continue;
+    // Tiles of products are compiled when a number of rows is first met.
+    for (std::int64_t lanes = 1; lanes <= 32 && state_->kernels[t].work * static_cast<double>(lanes) < 2e6;
+         ++lanes) {
+      MadeUp batch(state_->types[t], type, lanes, 1);
+      for (const Gather gather : {Gather::fused, Gather::copied}) {
+        RunStats stats;
+        run(type, batch.ids, batch.nodes, batch.pool.data(), {.gather = gather}, batch.arena, stats);
+      }
+    }
+  }
+  state_->profile.assign(state_->types.size(), {});
+}
+
 std::int64_t BatchRunner::result_bytes(int type) const {
   std::int64_t bytes = 0;
-  const Cell& cell = state_->types[static_cast<std::size_t>(type)].cell;
-  for (const int output : cell.outputs)
-    bytes += volume(cell.nodes[static_cast<std::size_t>(output)].shape) * 4;
+  for (const std::int64_t size : state_->kernels[static_cast<std::size_t>(type)].sizes) bytes += size * 4;
   return bytes;
 }
 
@@ -121,6 +200,12 @@ void BatchRunner::run(int type, std::span<const std::uint32_t> nodes, const std:
     BALLAST_CHECK(data != nullptr, "a node ran before its operand");
     return data;
   };
+  s.profile[static_cast<std::size_t>(type)].launches += 1;
+  s.profile[static_cast<std::size_t>(type)].lanes += lanes;
+  Gather gather = options.gather;
+  if (const auto reading = s.choices[static_cast<std::size_t>(type)].reading;
+      gather == Gather::automatic && reading != KernelChoice::Reading::automatic)
+    gather = reading == KernelChoice::Reading::copied ? Gather::copied : Gather::fused;
   std::uint64_t contiguous = 0;
   if (op.variadic) {
     auto& terms = s.pointers[0];
@@ -146,7 +231,7 @@ void BatchRunner::run(int type, std::span<const std::uint32_t> nodes, const std:
       }
       auto& list = s.pointers[i];
       list.clear();
-      const std::int64_t size = volume(op.cell.inputs[i].shape);
+      const std::int64_t size = k.input_sizes[i];
       bool beside = true;
       for (const std::uint32_t id : nodes) {
         float* data = data_of(pool[all[id].first + static_cast<std::uint32_t>(place)]);
@@ -156,7 +241,7 @@ void BatchRunner::run(int type, std::span<const std::uint32_t> nodes, const std:
       if (op.cell.inputs[i].mode != Cell::Input::Mode::lane || i >= 64) continue;
       stats.contiguous += beside ? 1 : 0;
       stats.scattered += beside ? 0 : 1;
-      if (options.gather == Gather::copied && !beside) {
+      if (gather == Gather::copied && !beside) {
         auto* together = arena.take<float>(static_cast<std::size_t>(size * lanes));
         for (std::int64_t lane = 0; lane < lanes; ++lane)
           std::memcpy(together + lane * size, list[static_cast<std::size_t>(lane)],
@@ -169,12 +254,13 @@ void BatchRunner::run(int type, std::span<const std::uint32_t> nodes, const std:
     }
     // Two variants a kernel are compiled, not one a combination: all operands side by side, or none assumed
     // to be.
-    if (options.gather == Gather::fused || contiguous != k.lanes) contiguous = 0;
+    if (gather == Gather::fused || contiguous != k.lanes) contiguous = 0;
   }
   State::Variant& v = s.variant(type, contiguous);
   s.buffers.clear();
   s.tables.clear();
-  std::vector<float*> outputs;
+  std::vector<float*>& outputs = s.outputs;
+  outputs.clear();
   for (const FrameEntry& entry : v.frame) {
     const auto i = static_cast<std::size_t>(entry.index);
     switch (entry.kind) {
@@ -199,8 +285,7 @@ void BatchRunner::run(int type, std::span<const std::uint32_t> nodes, const std:
         s.buffers.push_back(s.pointers[i][0]);
         break;
       case FrameEntry::Kind::output: {
-        const Cell::Node& node = op.cell.nodes[static_cast<std::size_t>(op.cell.outputs[i])];
-        const std::int64_t size = volume(node.shape);
+        const std::int64_t size = k.sizes[i];
         outputs.push_back(arena.take<float>(static_cast<std::size_t>(size * lanes)));
         s.buffers.push_back(outputs.back());
         for (std::int64_t lane = 0; lane < lanes; ++lane)
@@ -229,6 +314,35 @@ void BatchRunner::run(int type, std::span<const std::uint32_t> nodes, const std:
                                      to_string(node.op), op.name, outputs[o][i]));
     }
   }
+}
+
+const std::vector<BatchProfile>& BatchRunner::profile() const {
+  return state_->profile;
+}
+
+bool BatchRunner::can_be_timed(int type) const {
+  const OpType& op = state_->types[static_cast<std::size_t>(type)];
+  for (const Cell::Input& input : op.cell.inputs)
+    if (input.mode == Cell::Input::Mode::keyed) return false;
+  return !op.variadic;
+}
+
+double BatchRunner::time(int type, std::int64_t lanes, const KernelChoice& choice, std::uint64_t seed) {
+  State& s = *state_;
+  s.choices[static_cast<std::size_t>(type)] = choice;
+  s.kernels[static_cast<std::size_t>(type)].variants.clear();
+  MadeUp batch(s.types[static_cast<std::size_t>(type)], type, lanes, seed);
+  const SessionOptions options;
+  RunStats stats;
+  double least = 0;
+  for (int round = 0; round < 6; ++round) {
+    Arena results;
+    const auto begin = Clock::now();
+    run(type, batch.ids, batch.nodes, batch.pool.data(), options, results, stats);
+    const double seconds = since(begin);
+    if (round == 1 || (round > 1 && seconds < least)) least = seconds;
+  }
+  return least;
 }
 
 }  // namespace ballast::dynamic

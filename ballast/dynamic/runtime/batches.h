@@ -13,17 +13,19 @@
 
 namespace ballast::dynamic {
 
-/// Memory that is taken piece by piece and given back as a whole; pieces are 64-byte aligned.
+/// Memory that is taken piece by piece and given back as a whole. Alignments are powers of two up to 64.
 class Arena {
  public:
+  /// Memory is taken from the system in chunks of at least this size.
+  explicit Arena(std::size_t least_chunk = std::size_t{4} << 20) : least_(least_chunk) {}
   template <typename T>
-  T* take(std::size_t count) {
-    return static_cast<T*>(bytes(count * sizeof(T)));
+  T* take(std::size_t count, std::size_t alignment = 64) {
+    return static_cast<T*>(bytes(count * sizeof(T), alignment));
   }
   void reset() { block_ = used_ = 0; }
 
  private:
-  void* bytes(std::size_t size);
+  void* bytes(std::size_t size, std::size_t alignment);
   struct Free {
     void operator()(std::byte* p) const;
   };
@@ -31,6 +33,7 @@ class Arena {
     std::unique_ptr<std::byte, Free> memory;
     std::size_t size;
   };
+  std::size_t least_;
   std::vector<Chunk> chunks_;
   std::size_t block_ = 0, used_ = 0;
 };
@@ -44,7 +47,9 @@ struct PendingNode {
 
 class BatchRunner {
  public:
-  BatchRunner(const std::vector<OpType>& types, Globals& globals, int threads);
+  /// `cache`: of machine code, as KernelRegistry's.
+  BatchRunner(const std::vector<OpType>& types, Globals& globals, int threads,
+              const std::string& cache = "default", std::vector<KernelChoice> choices = {});
   ~BatchRunner();
 
   /// One launch over these nodes, all of OpType `type`.
@@ -52,7 +57,14 @@ class BatchRunner {
            const std::int64_t* pool, const SessionOptions& options, Arena& arena, RunStats& stats);
   /// Bytes that the results of one node of the type take.
   std::int64_t result_bytes(int type) const;
+  /// Both variants of every type's kernel.
+  void compile_all();
   loop::KernelRegistry& registry();
+  const std::vector<BatchProfile>& profile() const;
+  /// Whether a batch can be made up for timing: no keyed weights, no list of any length.
+  bool can_be_timed(int type) const;
+  /// Seconds of one batch of made-up, scattered operands under a choice: the least of several.
+  double time(int type, std::int64_t lanes, const KernelChoice& choice, std::uint64_t seed);
 
  private:
   struct State;

@@ -17,7 +17,7 @@ struct FiberDoor {
     auto* self = static_cast<Fiber*>(from.data);
     self->outside_ = from.fctx;
     try {
-      self->body_();
+      if (!self->cancelled_) self->body_();
     } catch (...) {
       self->error_ = std::current_exception();
     }
@@ -36,13 +36,14 @@ Fiber::Fiber(std::size_t stack_bytes) : bytes_(stack_bytes) {
 }
 
 Fiber::~Fiber() {
+  cancel();
   ::munmap(memory_, bytes_);
 }
 
 void Fiber::start(std::function<void()> body) {
   body_ = std::move(body);
   error_ = nullptr;
-  ended_ = false;
+  ended_ = cancelled_ = false;
   inside_ = context::make_fcontext(memory_ + bytes_, bytes_, &FiberDoor::enter);
 }
 
@@ -56,6 +57,16 @@ bool Fiber::resume() {
 void Fiber::suspend() {
   const context::transfer_t again = context::jump_fcontext(outside_, nullptr);
   outside_ = again.fctx;
+  if (cancelled_) throw Cancelled();
+}
+
+void Fiber::cancel() {
+  if (ended_) return;
+  cancelled_ = true;
+  const context::transfer_t back = context::jump_fcontext(inside_, this);
+  inside_ = back.fctx;
+  error_ = nullptr;
+  ended_ = true;
 }
 
 void Fiber::leave(std::exception_ptr error) {

@@ -8,6 +8,9 @@
 
 namespace ballast::dynamic {
 
+/// What ends a fiber that is not needed any more; no error of a user's.
+struct Cancelled {};
+
 class Fiber {
  public:
   explicit Fiber(std::size_t stack_bytes);
@@ -19,8 +22,10 @@ class Fiber {
   void start(std::function<void()> body);
   /// Runs until the body suspends or ends. True once it has ended; rethrows what it ended with.
   bool resume();
-  /// On the fiber: back to who resumed it.
+  /// On the fiber: back to who resumed it. Throws Cancelled when the fiber is to end.
   void suspend();
+  /// Ends a suspended fiber: its suspend() throws Cancelled. Nothing happens when it has ended.
+  void cancel();
   /// On the fiber: ends it at once with this error, without unwinding its frames, which must own nothing.
   [[noreturn]] void leave(std::exception_ptr error);
   /// No frame may reach below this address.
@@ -36,7 +41,7 @@ class Fiber {
   void* outside_ = nullptr;  // who resumed it
   std::function<void()> body_;
   std::exception_ptr error_;
-  bool ended_ = true;
+  bool ended_ = true, cancelled_ = false;
 };
 
 }  // namespace ballast::dynamic

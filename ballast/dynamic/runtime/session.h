@@ -30,8 +30,10 @@ enum class Gather : std::uint8_t {
 };
 
 struct SessionOptions {
-  std::string policy = "inline-depth";  ///< or unbatched, depth, agenda, suff, fsm
-  std::optional<FsmTable> fsm = {};     ///< for policy fsm
+  /// or unbatched, depth, agenda, suff, fsm; auto: the fastest of inline-depth, agenda and (with a table)
+  /// fsm, each timed on the first mini-batch.
+  std::string policy = "inline-depth";
+  std::optional<FsmTable> fsm = {};  ///< for policy fsm
   int threads = 1;
   std::uint64_t seed = 1;            ///< of rand_int
   std::uint64_t first_instance = 0;  ///< number of the first instance of the next run
@@ -40,7 +42,9 @@ struct SessionOptions {
   bool isolate = false;  ///< an instance that fails gives an empty tuple; the others finish
   bool stop_at_nan = false;
   Limits limits = {};
-  std::int64_t memory_limit = std::int64_t{16} << 30;  ///< bytes of results of a mini-batch
+  /// Bytes of results that are held at once. Beyond it a mini-batch is run with dead results given back as it
+  /// goes, if the model decides nothing from tensors; otherwise it is refused.
+  std::int64_t memory_limit = std::int64_t{16} << 30;
   std::int64_t stack_kib = 1 << 20;  ///< reserved for native control code; a fiber has a 16th of it
 };
 
@@ -49,14 +53,18 @@ struct RunStats {
   std::int64_t gathered_bytes = 0, contiguous = 0, scattered = 0;  ///< operands of batches
   std::int64_t not_a_number = 0;                                   ///< elements of results
   std::int64_t lower_bound = 0;                                    ///< of batches; frontier policies only
+  std::int64_t child_fibers = 0;                                   ///< arms that ran beside their parent
+  std::int64_t slices = 0;                                         ///< batches run with results given back
+  double encoding_seconds = 0;                                     ///< arguments in
   double control_seconds = 0, scheduling_seconds = 0, operand_seconds = 0, kernel_seconds = 0,
          total_seconds = 0;
 };
 
-/// The safe and unsafe side of one run's tensors: what a lane holds.
+/// What a lane of a node holds.
 struct Slot {
   float* data = nullptr;       ///< null until its node has run
   std::uint32_t producer = 0;  ///< pending node
+  std::uint32_t uses = 0;      ///< operands that still read it; counted only where memory is short
 };
 
 /// A batch that was run: of each lane its run-time operands (slots, or numbers) and its results.
@@ -65,6 +73,13 @@ struct TapeEntry {
   std::vector<std::vector<std::int64_t>> operands;
   std::vector<Slot*> results;
 };
+
+/// How often a kernel ran.
+struct BatchProfile {
+  std::int64_t launches = 0, lanes = 0;
+};
+
+struct SessionState;
 
 class Session {
  public:
@@ -90,10 +105,17 @@ class Session {
   const std::vector<const Slot*>& losses() const;
   /// What is derived from the parameters is made anew before the next run.
   Parameters& change_parameters();
+  /// Compiles all kernels that runs can need, which else happens when each is first launched.
+  void compile_kernels();
+  /// Kernels whose code this session generated, rather than found.
+  std::int64_t kernels_compiled() const;
+  /// Launches and lanes of every operator type since the session was made.
+  const std::vector<BatchProfile>& profile() const;
+  /// What policy auto measured and chose; empty before that.
+  const std::string& chosen() const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<SessionState> state_;
 };
 
 }  // namespace ballast::dynamic

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "ballast/base/errors.h"
 
 namespace ballast::dynamic {
@@ -60,40 +62,100 @@ class Differentiation {
     out_.cell.outputs.push_back(value < 0 ? scaled(value, 1) : value);
   }
 
-  void add_to(int arg, int gradient) {
-    const Shape wanted = shape(arg);
-    if (shape(gradient) != wanted) {
-      const std::int64_t size = volume(shape(gradient));
-      if (volume(wanted) == 1) {
-        gradient = op({OpKind::reduce_sum, {0}, 0}, {op({OpKind::reshape, {size}, 0}, {gradient})});
-      } else if (volume(wanted) == size) {
-        // the same elements under another shape
-      } else if (wanted.size() == 1 && wanted[0] == shape(gradient).back()) {
-        gradient = op({OpKind::reduce_sum, {0}, 0},
-                      {op({OpKind::reshape, {size / wanted[0], wanted[0]}, 0}, {gradient})});
-      } else {
-        throw InvalidInput(fmt::format("no gradient for an operand of shape {} that is broadcast to {}",
-                                       to_string(wanted), to_string(shape(gradient))));
-      }
-      if (shape(gradient) != wanted) gradient = op({OpKind::reshape, wanted, 0}, {gradient});
-    }
-    int& at = arg < 0 ? of_input_[static_cast<std::size_t>(~arg)] : of_node_[static_cast<std::size_t>(arg)];
-    const int sum = at == kNone ? gradient : op(OpKind::add, {at, gradient});
-    (arg < 0 ? of_input_[static_cast<std::size_t>(~arg)] : of_node_[static_cast<std::size_t>(arg)]) = sum;
+  int shaped(int x, const Shape& as) { return shape(x) == as ? x : op({OpKind::reshape, as, 0}, {x}); }
+  int filled(double value, const Shape& s) {
+    return shared({.kind = Global::Kind::fill,
+                   .name = fmt::format("full({}, {})", value, to_string(s)),
+                   .shape = s,
+                   .value = value});
+  }
+  /// Over one axis, which stays with extent 1.
+  int keep(OpKind kind, int x, std::size_t axis) {
+    Shape s = shape(x);
+    s[axis] = 1;
+    return shaped(op({kind, {static_cast<std::int64_t>(axis)}, 0}, {x}), s);
+  }
+  int last(OpKind kind, int x) { return keep(kind, x, shape(x).size() - 1); }
+  int transposed(int x) {
+    std::vector<std::int64_t> order(shape(x).size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
+    std::swap(order[order.size() - 1], order[order.size() - 2]);
+    return op({OpKind::transpose, order, 0}, {x});
+  }
+  int times(int a, int b) { return op(OpKind::mul, {a, b}); }
+
+  /// Sums the axes over which an operand of this shape was broadcast.
+  int reduced(int gradient, const Shape& wanted) {
+    if (shape(gradient) == wanted || volume(shape(gradient)) == volume(wanted))
+      return shaped(gradient, wanted);
+    Shape padded(shape(gradient).size() - wanted.size(), 1);
+    padded.insert(padded.end(), wanted.begin(), wanted.end());
+    for (std::size_t axis = 0; axis < padded.size(); ++axis)
+      if (padded[axis] == 1 && shape(gradient)[axis] > 1) gradient = keep(OpKind::reduce_sum, gradient, axis);
+    return shaped(gradient, wanted);
   }
 
+  void add_to(int arg, int gradient) {
+    gradient = reduced(gradient, shape(arg));
+    const auto place = [&]() -> int& {
+      return arg < 0 ? of_input_[static_cast<std::size_t>(~arg)] : of_node_[static_cast<std::size_t>(arg)];
+    };
+    const int before = place();
+    const int sum = before == kNone ? gradient : op(OpKind::add, {before, gradient});
+    place() = sum;
+  }
+
+  /// y [.., n] = x [.., k] W [n, k]^T (+ bias) (+ addend), the weight a parameter or an intermediate.
   void dense(const Cell::Node& n, int d) {
     const int x = n.args[0], w = n.args[1];
     const bool known = w < 0 && forward_.inputs[static_cast<std::size_t>(~w)].mode == Mode::shared;
-    if (!known || shape(x).size() != 1)
-      throw InvalidInput(
-          "no gradient for a dense operator whose weight is no parameter, or whose operand is no vector");
-    const std::int64_t rows = shape(d)[0], columns = shape(x)[0];
-    give({GradientCell::Target::Kind::outer, ~w}, d);
-    out_.cell.outputs.push_back(x < 0 ? scaled(x, 1) : x);
-    const int row = op({OpKind::reshape, {1, rows}, 0}, {d});
-    add_to(x, op({OpKind::reshape, {columns}, 0}, {op(OpKind::matmul, {row, w})}));
+    const std::int64_t columns = shape(x).back(), rows = shape(w)[0], lines = volume(shape(x)) / columns;
+    const int d2 = shaped(d, {lines, rows});
+    if (known && lines == 1) {
+      // The sum over all lanes of dY X^T is one product outside of the cell.
+      give({GradientCell::Target::Kind::outer, ~w}, shaped(d, {rows}));
+      const int x1 = shaped(x, {columns});
+      out_.cell.outputs.push_back(x1 < 0 ? scaled(x1, 1) : x1);
+    } else {
+      add_to(w, op(OpKind::matmul, {transposed(d2), shaped(x, {lines, columns})}));
+    }
+    add_to(x, shaped(op(OpKind::matmul, {d2, w}), shape(x)));
     for (std::size_t i = 2; i < n.args.size(); ++i) add_to(n.args[i], d);
+  }
+
+  /// Over the last axis: xhat = (x - mean) / sd, y = gamma xhat + beta.
+  void layer_norm(const Cell::Node& n, int d) {
+    const int x = n.args[0], gamma = n.args[1];
+    const Shape row{shape(x).back()};
+    const int xhat = op(OpKind::layer_norm, {x, filled(1, row), filled(0, row)});
+    const int centred = op(OpKind::sub, {x, last(OpKind::reduce_mean, x)});
+    const int deviation =
+        op(OpKind::sqrt,
+           {op(OpKind::add, {last(OpKind::reduce_mean, times(centred, centred)), filled(1e-5, {1})})});
+    add_to(gamma, times(d, xhat));
+    add_to(n.args[2], d);
+    const int g = times(d, gamma);
+    const int rest = op(
+        OpKind::add, {last(OpKind::reduce_mean, g), times(xhat, last(OpKind::reduce_mean, times(g, xhat)))});
+    add_to(x, op(OpKind::div, {op(OpKind::sub, {g, rest}), deviation}));
+  }
+
+  /// Over one axis; a maximum that stands in several places is shared among them.
+  void reduction(const Cell::Node& n, int y, int d) {
+    const int x = n.args[0];
+    const std::int64_t given = n.op.ints.empty() ? -1 : n.op.ints[0];
+    const auto axis =
+        static_cast<std::size_t>(given < 0 ? given + static_cast<std::int64_t>(shape(x).size()) : given);
+    Shape kept = shape(x);
+    kept[axis] = 1;
+    const int wide = shaped(d, kept);
+    if (n.op.kind == OpKind::reduce_max) {
+      const int below = op(OpKind::step, {op(OpKind::sub, {shaped(y, kept), x})});
+      const int here = op(OpKind::sub, {filled(1, {1}), below});
+      return add_to(x, op(OpKind::div, {times(here, wide), keep(OpKind::reduce_sum, here, axis)}));
+    }
+    const double share = n.op.kind == OpKind::reduce_sum ? 1 : 1.0 / static_cast<double>(shape(x)[axis]);
+    add_to(x, times(filled(share, shape(x)), wide));
   }
 
   void backwards(const Cell::Node& n, int y, int d) {
@@ -127,17 +189,45 @@ class Differentiation {
         return add_to(arg(0), op(OpKind::mul, {d, op(OpKind::sub, {y, op(OpKind::mul, {y, y})})}));
       case OpKind::tanh:
         return add_to(arg(0), op(OpKind::sub, {d, op(OpKind::mul, {d, op(OpKind::mul, {y, y})})}));
+      case OpKind::relu:
+        return add_to(arg(0), times(d, op(OpKind::step, {arg(0)})));
+      case OpKind::gelu: {
+        // x Phi(x): Phi(x) + x phi(x)
+        const int cdf =
+            scaled(op(OpKind::add, {op(OpKind::erf, {scaled(arg(0), std::sqrt(0.5))}), filled(1, {1})}), 0.5);
+        const int density =
+            scaled(op(OpKind::exp, {scaled(times(arg(0), arg(0)), -0.5)}), std::sqrt(0.5 / M_PI));
+        return add_to(arg(0), times(d, op(OpKind::add, {cdf, times(arg(0), density)})));
+      }
+      case OpKind::erf:
+        return add_to(arg(0), times(d, scaled(op(OpKind::exp, {op(OpKind::neg, {times(arg(0), arg(0))})}),
+                                              2 / std::sqrt(M_PI))));
+      case OpKind::step:
+      case OpKind::argmax:
+      case OpKind::fill:
+        return;  // constant wherever it has a gradient
+      case OpKind::max:
+      case OpKind::min: {
+        // Where both are equal the second one takes it.
+        const bool most = n.op.kind == OpKind::max;
+        const int first = op(OpKind::step, {op(OpKind::sub, {arg(most ? 0 : 1), arg(most ? 1 : 0)})});
+        const int one = times(d, first);
+        add_to(arg(0), one);
+        return add_to(arg(1), op(OpKind::sub, {d, one}));
+      }
+      case OpKind::matmul:
+      case OpKind::batch_matmul: {
+        add_to(arg(0), op(n.op.kind, {d, transposed(arg(1))}));
+        return add_to(arg(1), op(n.op.kind, {transposed(arg(0)), d}));
+      }
+      case OpKind::layer_norm:
+        return layer_norm(n, d);
       case OpKind::softmax: {
-        if (n.shape.size() != 1) break;
-        const int dy = op(OpKind::mul, {d, y});
-        return add_to(arg(0),
-                      op(OpKind::sub, {dy, op(OpKind::mul, {y, op({OpKind::reduce_sum, {0}, 0}, {dy})})}));
+        const int dy = times(d, y);
+        return add_to(arg(0), op(OpKind::sub, {dy, times(y, last(OpKind::reduce_sum, dy))}));
       }
       case OpKind::log_softmax:
-        if (n.shape.size() != 1) break;
-        return add_to(
-            arg(0), op(OpKind::sub,
-                       {d, op(OpKind::mul, {op(OpKind::exp, {y}), op({OpKind::reduce_sum, {0}, 0}, {d})})}));
+        return add_to(arg(0), op(OpKind::sub, {d, times(op(OpKind::exp, {y}), last(OpKind::reduce_sum, d))}));
       case OpKind::pick_neg_log_softmax: {
         const std::int64_t classes = shape(arg(0))[0];
         const int one = shared({.kind = Global::Kind::identity,
@@ -170,10 +260,7 @@ class Differentiation {
         const auto zeros = [&](std::int64_t width) {
           Shape s = n.shape;
           s[static_cast<std::size_t>(axis)] = width;
-          return shared({.kind = Global::Kind::fill,
-                         .name = fmt::format("zeros{}", to_string(s)),
-                         .shape = s,
-                         .value = 0});
+          return filled(0, s);
         };
         if (n.op.ints[1] > 0) parts.push_back(zeros(n.op.ints[1]));
         parts.push_back(d);
@@ -189,12 +276,9 @@ class Differentiation {
         return add_to(arg(0), op({OpKind::transpose, inverse, 0}, {d}));
       }
       case OpKind::reduce_sum:
-      case OpKind::reduce_mean: {
-        if (shape(arg(0)).size() != 1) break;
-        const double share =
-            n.op.kind == OpKind::reduce_sum ? 1 : 1.0 / static_cast<double>(shape(arg(0))[0]);
-        return add_to(arg(0), op(OpKind::add, {scaled(arg(0), 0), scaled(d, share)}));
-      }
+      case OpKind::reduce_mean:
+      case OpKind::reduce_max:
+        return reduction(n, y, d);
       default:
         break;
     }
