@@ -1,5 +1,5 @@
-// Any bytes are a compiled model's parts, or an InvalidInput; the checksum is put right half of the time, so that
-// what lies behind it is reached.
+// Any bytes are a compiled model's parts, or an InvalidInput; the checksum is put right half of the time, so
+// that what lies behind it is reached.
 #include <cstring>
 #include <string>
 
