@@ -8,6 +8,7 @@
 // elements than bytes are left throws InvalidInput, as does an early end.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -68,6 +69,11 @@ class Archive {
       values.resize(size);
       for (auto& value : values) *this& value;
     }
+    return *this;
+  }
+  template <typename T, std::size_t N>
+  Archive& operator&(std::array<T, N>& values) {
+    for (T& value : values) *this& value;
     return *this;
   }
   template <typename K, typename V>

@@ -69,7 +69,7 @@ TEST(Baselines, EveryStrategyGoesOnFromAnyPhase) {
       }
 
      private:
-      MlpShape shape_;
+      ModelShape shape_;
       Trainer trainer_;
       std::vector<Store> stores_;
       std::vector<ClientRuntime> runtimes_;

@@ -179,6 +179,20 @@ void flower(Bench& bench, std::uint64_t seed) {
   } else {
     row.note = "flwr with ray is not installed (make peers)";
   }
+  // The same rounds with the same network by libtorch, in its worker processes.
+  if (std::filesystem::exists(std::filesystem::read_symlink("/proc/self/exe").parent_path() /
+                              "ballast-federate-torch")) {
+    config.model = ModelKind::torch_mlp;
+    const double few = time_of([&] { run_rounds(1); }), many = time_of([&] { run_rounds(11); });
+    BenchRow torch{.id = "scale.flower.libtorch",
+                   .what = "the same round with clients training through libtorch",
+                   .unit = "s",
+                   .ours = (many - few) / 10,
+                   .better = Better::lower,
+                   .note = "about 3x expected: the numpy clients of Flower do the same little work"};
+    torch.peer = row.peer;
+    bench.add(std::move(torch));
+  }
   bench.add(std::move(row));
 }
 

@@ -1,11 +1,13 @@
 #include "ballast/federate/bench_suites.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/statistics.h"
@@ -16,11 +18,22 @@
 namespace ballast::federate {
 namespace {
 
-Federation data_of(const std::string& name, int seed, int clients = 0) {
-  ConceptPattern pattern = ConceptPattern::named("A");
-  if (clients > 0) pattern = pattern.tiled(clients);
+Federation data_of(const std::string& name, int seed, const std::string& pattern = "A") {
   return make_federation({.name = name, .samples = 500, .seed = static_cast<std::uint64_t>(seed)},
-                         std::move(pattern));
+                         ConceptPattern::named(pattern));
+}
+
+// Megabytes of the steps in which somebody is isolated.
+double isolated_megabytes(const RunLog& log) {
+  std::set<int> steps;
+  for (const Event& event : log.events) {
+    if (event.kind == "drift") steps.insert(event.step);
+  }
+  std::uint64_t bytes = 0;
+  for (const int step : steps) {
+    for (const Ledger& client : log.traffic.at(static_cast<std::size_t>(step))) bytes += client.total();
+  }
+  return static_cast<double>(bytes) / 1e6;
 }
 
 RunLog run_named(const std::string& name, const Federation& federation, RunConfig config, int seed) {
@@ -31,6 +44,8 @@ RunLog run_named(const std::string& name, const Federation& federation, RunConfi
   return run(federation, *strategy, config);
 }
 
+void workers_suite(Bench& bench);
+
 double megabytes(const RunLog& log) {
   return static_cast<double>(log.ledger.total()) / 1e6;
 }
@@ -38,7 +53,7 @@ double megabytes(const RunLog& log) {
 }  // namespace
 
 void comm_suite(Bench& bench, const std::string& budget, int seeds) {
-  std::vector<double> ours, plain, oracle, thinned, shared;
+  std::vector<double> ours, plain, oracle, thinned, kept, shared;
   std::map<std::string, std::vector<double>> packed_bytes, packed_accuracy;
   std::vector<double> accuracy;
   for (int seed = 1; seed <= seeds; ++seed) {
@@ -52,7 +67,12 @@ void comm_suite(Bench& bench, const std::string& budget, int seeds) {
     thinned.push_back(megabytes(run_named("feddrift_c", federation, config, seed)));
     RunConfig all_travel = config;
     all_travel.local_slots = false;
-    shared.push_back(megabytes(run_named("feddrift", federation, all_travel, seed)));
+    const auto busy = data_of("sea", seed, "C");  // six clients isolated at once
+    const RunConfig sea = preset(budget, "sea");
+    RunConfig sea_travel = sea;
+    sea_travel.local_slots = false;
+    kept.push_back(isolated_megabytes(run_named("feddrift", busy, sea, seed)));
+    shared.push_back(isolated_megabytes(run_named("feddrift", busy, sea_travel, seed)));
     for (const char* kind : {"fp16", "int8", "topk:0.1"}) {
       RunConfig packed = all_travel;
       packed.compression = Compression::from_string(kind);
@@ -76,7 +96,7 @@ void comm_suite(Bench& bench, const std::string& budget, int seeds) {
       mean(ours) / mean(plain), 2.0, "models and statistics, without framing");
   row("comm.oracle", "bytes of FedDrift over bytes of the oracle", mean(ours) / mean(oracle), 1.25, "");
   row("comm.local_slots", "bytes with isolated models kept on their client over without",
-      mean(ours) / mean(shared), 0.9, "");
+      mean(kept) / mean(shared), 0.9, "SEA-4, pattern C, steps in which somebody is isolated");
   row("comm.feddrift_c", "bytes of FedDrift-C over FedDrift", mean(thinned) / mean(ours), {}, "");
   for (const auto& [kind, bytes] : packed_bytes) {
     bench.add({.id = "comm." + kind,
@@ -92,7 +112,7 @@ void comm_suite(Bench& bench, const std::string& budget, int seeds) {
 
 void scale_suite(Bench& bench, const cli::Common& common, double seconds) {
   const auto federation = data_of("sine", static_cast<int>(common.seed));
-  const MlpShape shape{2, 4, 2};
+  const ModelShape shape{2, 4, 2};
   DrawTable table;
   for (int step = 0; step < 4; ++step) table.add(federation.batch(0, step), 1.0);
   Params params = fresh_params(shape, common.seed, 0);
@@ -164,7 +184,68 @@ void scale_suite(Bench& bench, const cli::Common& common, double seconds) {
                .note = fmt::format("{} clients, two threads; spread {:.3f}-{:.3f}", clients,
                                    quantile(rounds, 0.1), quantile(rounds, 0.9))});
   }
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  bench.add({.id = "scale.memory.10000",
+             .what = "peak memory of this process after 10 000 clients",
+             .unit = "MB",
+             .ours = static_cast<double>(usage.ru_maxrss) / 1024,
+             .better = Better::lower,
+             .note = "data of two steps, 50 samples each: 12 MB"});
+  workers_suite(bench);
 }
+
+namespace {
+
+// The same work by 1 and 2 threads and by 1, 2 and 4 ranks: what a second core gives. Each machine of MPI is
+// a process that also makes its own data, so its time holds start-up.
+void workers_suite(Bench& bench) {
+  const auto many =
+      make_federation({.name = "sine", .samples = 50, .seed = 1}, ConceptPattern::stationary(1000, 1));
+  std::vector<double> took[2];
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    for (int threads : {1, 2}) {
+      RunConfig config;
+      config.threads = threads;
+      config.local_steps = 50;
+      config.rounds = 10;
+      took[threads - 1].push_back(time_of([&] { run_named("oblivious", many, config, 1); }));
+    }
+  }
+  BenchRow row{.id = "scale.threads",
+               .what = "ten rounds of 1000 clients: two threads against one",
+               .unit = "s",
+               .better = Better::lower};
+  Comparison comparison;
+  comparison.figures["two threads"] = took[1];
+  comparison.figures["one thread"] = took[0];
+  row.comparison = comparison;
+  row.ours_name = "two threads";
+  row.peer_name = "one thread";
+  bench.add(std::move(row));
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  if (std::system("command -v mpirun >/dev/null 2>&1") != 0) return;
+  for (const int ranks : {1, 2, 4}) {
+    const std::string command = fmt::format(
+        "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe --bind-to none "
+        "--mca "
+        "mpi_yield_when_idle 1 -n {} '{}' sim --engine mpi --threads 1 --data sine --pattern A --steps 2 "
+        "--clients "
+        "1000 --samples 50 --rounds 20 --local-steps 50 --strategy oblivious >/dev/null 2>&1",
+        ranks, self);
+    int code = -1;
+    const double seconds = time_of([&] { code = std::system(command.c_str()); });
+    BenchRow rank_row{.id = fmt::format("scale.mpi.{}", ranks),
+                      .what = "a simulation of 1000 clients by ranks of one thread, start-up included",
+                      .unit = "s",
+                      .better = Better::lower};
+    if (code == 0) rank_row.ours = seconds;
+    rank_row.note = code == 0 ? "on two cores" : "mpirun could not start it";
+    bench.add(std::move(rank_row));
+  }
+}
+
+}  // namespace
 
 void fault_suite(Bench& bench, const std::string& budget, int seeds) {
   const auto accuracy_of = [&](const FaultConfig& faults, const std::string& aggregate) {
@@ -230,7 +311,7 @@ void privacy_suite(Bench& bench, const cli::Common& common, const std::string& b
   }
   // Secure aggregation of 20 clients with two dropouts: exact, and what it costs.
   const int clients = 20, threshold = 11;
-  const std::size_t size = 100'000;
+  const std::size_t size = ModelShape::of(ModelKind::cnn, 28 * 28, 64, 10).size();
   std::vector<int> cohort(clients);
   for (int c = 0; c < clients; ++c) cohort[static_cast<std::size_t>(c)] = c;
   SecureServer server(cohort, threshold);
@@ -276,7 +357,7 @@ void privacy_suite(Bench& bench, const cli::Common& common, const std::string& b
              .basis = Basis::counted,
              .note = {}});
   bench.add({.id = "privacy.secagg.bytes",
-             .what = "bytes sent up over plain parameters, 100 000 of them",
+             .what = "bytes sent up over plain parameters, the CNN of 28 x 28 pictures",
              .unit = "x",
              .ours = static_cast<double>(up) / static_cast<double>((clients - 2) * size * 4),
              .better = Better::lower,

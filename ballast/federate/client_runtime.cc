@@ -11,13 +11,14 @@
 namespace ballast::federate {
 namespace {
 
-enum Purpose { kDraw = 1, kCrossEval = 2, kResample = 4, kRound = 5, kMask = 6 };
+enum Purpose { kDraw = 1, kCrossEval = 2, kResample = 4, kRound = 5, kMask = 6, kLocalNoise = 7 };
 
 }  // namespace
 
 const char* to_string(Phase phase) {
-  static constexpr const char* kNames[] = {"open",  "score",         "cross_eval",
-                                           "train", "trained_score", "evaluate"};
+  static constexpr const char* kNames[] = {"open",        "score",         "cross_eval",
+                                           "train",       "trained_score", "evaluate",
+                                           "secure_keys", "secure_share",  "secure_open"};
   return kNames[static_cast<std::size_t>(phase)];
 }
 
@@ -81,7 +82,7 @@ void ClientRuntime::begin_round(int step, int round) {
   round_ = round;
 }
 
-void ClientRuntime::detect(const ClientTask& task, const Params& best, Trainer& trainer,
+void ClientRuntime::detect(const ClientTask& task, const Params& best, LocalTrainer& trainer,
                            ClientResult& result) {
   const Samples& samples = batch(task.step);
   const auto answers = trainer.predict(best, samples);
@@ -98,7 +99,7 @@ void ClientRuntime::detect(const ClientTask& task, const Params& best, Trainer& 
   }
 }
 
-void ClientRuntime::score(const ClientTask& task, const ModelSource& models, Trainer& trainer,
+void ClientRuntime::score(const ClientTask& task, const ModelSource& models, LocalTrainer& trainer,
                           ClientResult& result) {
   const Samples* samples = store_->batch(task.step);
   if (samples == nullptr || samples->size() == 0) {
@@ -132,7 +133,7 @@ void ClientRuntime::score(const ClientTask& task, const ModelSource& models, Tra
 }
 
 Trained ClientRuntime::train(const ClientTask& task, const TrainJob& job, const ModelSource& models,
-                             Trainer& trainer) {
+                             LocalTrainer& trainer) {
   std::vector<Samples> made;  // views and parts, which the draw table points to
   made.reserve(job.batches.size());
   DrawTable table;
@@ -173,7 +174,18 @@ Trained ClientRuntime::train(const ClientTask& task, const TrainJob& job, const 
     trainer.train(params, state.optimizer, optimizer, table, config_.local_steps, config_.batch, key);
   }
   if (config_.privacy.clip > 0) trained.clipped = clip_update(params, models(job.slot), config_.privacy.clip);
-  if (job.upload) {
+  if (config_.privacy.local_noise > 0) {
+    const std::uint64_t secret = secret_ != 0 ? secret_ : config_.seed;
+    add_noise(params, config_.privacy.local_noise * config_.privacy.clip,
+              run_key(secret, kLocalNoise, task.step, task.round, task.client, static_cast<int>(job.slot)));
+  }
+  if (job.secure) {
+    state.kept.clear();
+    const auto secret = secure_.find(job.slot);
+    if (secret == secure_.end()) return trained;  // started again in the middle: the keys are gone
+    const double samples = config_.privacy.noise > 0 ? job.max_weight : static_cast<double>(trained.samples);
+    trained.masked = secret->second.mask(quantise(params, samples, job.max_weight), job.sealed);
+  } else if (job.upload) {
     trained.payload = config_.compression.encode(params, start, state.residual, mix64(key ^ kRound));
     state.kept.clear();
   } else {
@@ -182,7 +194,31 @@ Trained ClientRuntime::train(const ClientTask& task, const TrainJob& job, const 
   return trained;
 }
 
-ClientResult ClientRuntime::perform(const ClientTask& task, const ModelSource& models, Trainer& trainer) {
+void ClientRuntime::answer_secure(const ClientTask& task, ClientResult& result) {
+  if (task.phase == Phase::secure_keys) secure_.clear();
+  for (const SecureTask& asked : task.secure) {
+    if (task.phase == Phase::secure_keys)
+      secure_.try_emplace(asked.slot, task.client, asked.cohort, asked.threshold);
+    const auto found = secure_.find(asked.slot);
+    if (found == secure_.end()) continue;  // started again in the middle: the keys are gone
+    SecureAnswer answer;
+    answer.slot = asked.slot;
+    if (task.phase == Phase::secure_keys) {
+      answer.keys = found->second.advertise();
+    } else if (task.phase == Phase::secure_share) {
+      answer.sealed = found->second.share(asked.keys);
+    } else {
+      auto opened = found->second.unmask({asked.survived.begin(), asked.survived.end()},
+                                         {asked.dropped.begin(), asked.dropped.end()});
+      answer.seeds = std::move(opened.seeds);
+      answer.mask_keys = std::move(opened.keys);
+    }
+    result.secure.push_back(std::move(answer));
+  }
+}
+
+ClientResult ClientRuntime::perform(const ClientTask& task, const ModelSource& models,
+                                    LocalTrainer& trainer) {
   ClientResult result;
   result.client = task.client;
   result.absent = false;
@@ -194,6 +230,8 @@ ClientResult ClientRuntime::perform(const ClientTask& task, const ModelSource& m
       for (std::int32_t y : samples == nullptr ? std::vector<std::int32_t>{} : samples->y)
         ++result.counts[static_cast<std::size_t>(y)];
     }
+  } else if (task.phase >= Phase::secure_keys) {
+    answer_secure(task, result);
   } else if (task.phase == Phase::cross_eval) {
     for (const Probe& probe : task.probes) {
       const std::uint64_t key = run_key(config_.seed, kCrossEval, task.step, probe.step, task.client,

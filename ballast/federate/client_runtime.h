@@ -29,12 +29,14 @@ std::uint64_t run_key(std::uint64_t seed, int purpose, int step, int round, int 
 
 class ClientRuntime {
  public:
-  ClientRuntime(const MlpShape& shape, const RunConfig& config, ClientStore& store)
+  ClientRuntime(const ModelShape& shape, const RunConfig& config, ClientStore& store)
       : shape_(shape), config_(config), store_(&store) {}
 
   /// `trainer` is the worker's scratch memory. Throws InvalidInput for a task that cannot be (unknown step).
-  ClientResult perform(const ClientTask& task, const ModelSource& models, Trainer& trainer);
+  ClientResult perform(const ClientTask& task, const ModelSource& models, LocalTrainer& trainer);
 
+  /// Seeds this client's own noise (local differential privacy); 0: the run's seed, for simulations only.
+  void set_noise_secret(std::uint64_t secret) { secret_ = secret; }
   /// What must survive a restart of the client.
   void archive(Archive& a);
 
@@ -46,16 +48,20 @@ class ClientRuntime {
   };
   const Samples& batch(int step);
   Samples view_of(const Samples& samples, std::uint64_t view, int step, bool resample) const;
-  void score(const ClientTask& task, const ModelSource& models, Trainer& trainer, ClientResult& result);
-  void detect(const ClientTask& task, const Params& best, Trainer& trainer, ClientResult& result);
-  Trained train(const ClientTask& task, const TrainJob& job, const ModelSource& models, Trainer& trainer);
+  void score(const ClientTask& task, const ModelSource& models, LocalTrainer& trainer, ClientResult& result);
+  void detect(const ClientTask& task, const Params& best, LocalTrainer& trainer, ClientResult& result);
+  Trained train(const ClientTask& task, const TrainJob& job, const ModelSource& models,
+                LocalTrainer& trainer);
   void begin_round(int step, int round);
+  void answer_secure(const ClientTask& task, ClientResult& result);
 
-  MlpShape shape_;
+  ModelShape shape_;
   RunConfig config_;
   ClientStore* store_;
+  std::uint64_t secret_ = 0;
   int step_ = -1, round_ = -1;
   std::map<SlotId, SlotState> before_, after_;       // of the present round
+  std::map<SlotId, SecureClient> secure_;            // of the present round; in memory only
   std::map<int, std::vector<std::uint8_t>> errors_;  // step -> errors that the detector saw
 };
 

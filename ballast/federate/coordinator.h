@@ -17,12 +17,15 @@
 
 namespace ballast::federate {
 
-/// The models of a run. `version` names the content: it changes whenever the parameters do.
+/// The models of a run. `version` names the content: a new number whenever parameters change, the source's
+/// for a copy.
 struct ModelStore {
   std::vector<Params> params;
   std::vector<std::uint64_t> version;
+  std::uint64_t next = 1;
   Params& set(SlotId slot);
-  void archive(Archive& a) { a& params& version; }
+  void copy(SlotId from, SlotId to);
+  void archive(Archive& a) { a& params& version& next; }
 };
 
 /// Who carries out tasks.
@@ -57,7 +60,9 @@ class Coordinator {
   const ModelStore& models() const { return models_; }
   const RunLog& log() const { return log_; }
   RunLog take_log();
-  const MlpShape& shape() const { return shape_; }
+  const ModelShape& shape() const { return shape_; }
+  /// Three times in a row a round had too few reports; it is tried again until it has.
+  bool degraded() const { return attempt_ >= 3; }
   /// Fewer reports than this in a round: it is repeated (deployments).
   int min_reports = 0;
   /// Everything above that changes, the strategy's state included.
@@ -74,7 +79,8 @@ class Coordinator {
   void apply_model_ops();
   std::vector<ClientTask> training_tasks();
   ScoreTable ask_scores(Phase phase, const std::vector<SlotId>& slots);
-  void download(ClientId client, SlotId slot, std::uint64_t& part);
+  void count(ClientId client, std::uint64_t Ledger::*part, std::uint64_t bytes);
+  void download(ClientId client, SlotId slot, std::uint64_t Ledger::*part);
   ClientTask task_of(Phase phase, ClientId client) const;
   bool present(ClientId client) const;
   bool within_budget();
@@ -83,7 +89,7 @@ class Coordinator {
   const RunConfig config_;
   const Problem problem_;
   Workforce& workforce_;
-  const MlpShape shape_;
+  const ModelShape shape_;
   ModelStore models_;
   RunLog log_;
   Phase phase_ = Phase::open;
@@ -92,12 +98,13 @@ class Coordinator {
   StepInfo info_;
   std::vector<std::vector<std::uint64_t>> samples_;  // [step][client]
   std::vector<SlotId> scored_;
-  std::vector<std::map<SlotId, std::uint64_t>> held_;  // [client]: slot -> version it has
+  std::vector<std::map<std::uint64_t, bool>> held_;  // [client]: versions that it has
   std::map<SlotId, ServerOptimizerState> optimizers_;
   std::vector<double> norms_;  // of accepted updates, for the running median
   double clip_ = 0;
   int private_rounds_ = 0;
   bool stopped_training_ = false;
+  int attempt_ = 0;  // of the present round
 };
 
 }  // namespace ballast::federate

@@ -52,6 +52,8 @@ void serve(ServerOptions options, const std::string& preset_name, const cli::Com
                std::to_string(log.models[step])});
   }
   if (common.for_people()) table.print(stdout);
+  if (server.drained() && common.for_people())
+    fmt::print("drained by the operator; the same command goes on\n");
   common.write_json(server.status());
 }
 
@@ -60,7 +62,8 @@ void serve(ServerOptions options, const std::string& preset_name, const cli::Com
 void add_serve(cli::Program& program) {
   auto options = std::make_shared<ServerOptions>();
   auto preset_name = std::make_shared<std::string>("fast");
-  auto aggregate = std::make_shared<std::string>("mean"), compress = std::make_shared<std::string>("none");
+  auto aggregate = std::make_shared<std::string>("mean"), compress = std::make_shared<std::string>("none"),
+       model = std::make_shared<std::string>("mlp"), late = std::make_shared<std::string>("drop");
   options->config.rounds = options->config.local_steps = 0;
   options->strategy.drift.max_models = 16;
   auto verb = program.verb("serve", "the server of a federation of real sites (gRPC over TLS)",
@@ -79,7 +82,9 @@ void add_serve(cli::Program& program) {
       ->required();
   verb->add_option("--state", options->state, "folder of the run; started again on it, it goes on")
       ->required();
-  verb->add_option("--steps", options->steps, "time steps to train")->required();
+  verb->add_option("--steps", options->steps, "time steps to train")
+      ->required()
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--strategy", options->strategy.name,
                    "feddrift, feddrift_eager, feddrift_c, oblivious, ifca, ...")
       ->capture_default_str();
@@ -87,14 +92,33 @@ void add_serve(cli::Program& program) {
       ->capture_default_str();
   verb->add_flag("--auto-delta", options->strategy.drift.auto_delta, "threshold from the standard errors");
   verb->add_option("--max-models", options->strategy.drift.max_models, "size of the pool")
-      ->capture_default_str();
-  verb->add_option("--models", options->strategy.models, "models of ifca, softcluster, gmm");
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_option("--models", options->strategy.models, "models of ifca, softcluster, gmm")
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--preset", *preset_name, "smoke, fast or paper")->capture_default_str();
-  verb->add_option("--rounds", options->config.rounds, "rounds a step (default: the preset's)");
+  verb->add_option("--model", *model, "what clients train: mlp (fused), torch_mlp, lr or cnn (libtorch)")
+      ->capture_default_str();
+  verb->add_flag("--secure", options->config.secure,
+                 "secure aggregation: the server sees sums of updates only");
+  verb->add_option("--local-noise", options->config.privacy.local_noise,
+                   "local differential privacy: each client's own noise over clipping norm");
+  verb->add_option("--over-select", options->config.over_select,
+                   "ask so many times more clients and close a round with the first that answer")
+      ->capture_default_str();
+  verb->add_option("--late", *late,
+                   "updates after the deadline: drop, or next_round with weight 1/sqrt(1 + age)")
+      ->capture_default_str();
+  verb->add_option("--rounds", options->config.rounds, "rounds a step (default: the preset's)")
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--local-steps", options->config.local_steps,
-                   "optimizer steps a round (default: the preset's)");
-  verb->add_option("--batch", options->config.batch, "samples of an optimizer step")->capture_default_str();
-  verb->add_option("--hidden", options->config.hidden, "hidden units (default: twice the features)");
+                   "optimizer steps a round (default: the preset's)")
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_option("--batch", options->config.batch, "samples of an optimizer step")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_option("--hidden", options->config.hidden, "hidden units (default: twice the features)")
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--learning-rate", options->config.optimizer.learning_rate, "Adam's")
       ->capture_default_str();
   verb->add_option("--fraction", options->config.fraction, "chance of a client to be in a round")
@@ -108,15 +132,22 @@ void add_serve(cli::Program& program) {
   verb->add_option("--epsilon-budget", options->config.privacy.epsilon_budget,
                    "training stops before it is passed");
   verb->add_option("--min-clients", options->desk.min_clients, "that must be there before step 0")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--min-reports", options->min_reports, "a round with fewer results is repeated")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--open-deadline", options->desk.open_deadline_s, "seconds to wait for a step's data")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 1e9));
   verb->add_option("--round-deadline", options->desk.round_deadline_s, "seconds to wait for results")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 1e9));
   verb->add_flag("--accept-config-change", options->accept_config_change, "go on though settings differ");
   verb.run([=](const cli::Common& common) {
+    cli::require_one_of("--late", *late, {"drop", "next_round"});
+    options->desk.late_next_round = *late == "next_round";
+    options->config.model = model_kind_from_string(*model);
     options->config.aggregator = Aggregator::from_string(*aggregate);
     options->config.compression = Compression::from_string(*compress);
     serve(*options, *preset_name, common);
@@ -142,12 +173,16 @@ void add_client(cli::Program& program) {
   verb->add_option("--cert", options->certificate, "this client's certificate, where the server wants one");
   verb->add_option("--key", options->key, "its private key");
   verb->add_flag("--insecure", options->insecure, "no TLS; tries on one machine");
-  verb->add_option("--data", data->path,
-                   "folder with step_0.csv, step_1.csv, ... or a CSV file with a time column")
+  verb->add_option(
+          "--data", data->path,
+          "folder with step_0.csv, step_1.csv, ..., or step_0/LABEL/*.png, or a CSV file with a time column")
       ->required();
   verb->add_option("--prefix", data->prefix, "of the folder's files, such as client_3_");
   verb->add_option("--label", data->label, "label column (default: the last)");
-  verb->add_option("--classes", data->classes, "number of labels")->capture_default_str();
+  verb->add_option("--classes", data->classes, "number of labels")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_flag("--colour", data->colour, "pictures: three planes in place of grey");
   verb->add_option("--time-column", data->time_column, "column of a CSV file that holds the time");
   verb->add_option("--step", *step, "length of a step: 90s, 15m, 6h, 1d")->capture_default_str();
   verb->add_option("--origin", *origin,

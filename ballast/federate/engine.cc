@@ -28,8 +28,8 @@ class FederationStore : public ClientStore {
 /// All clients of a federation, or a block of them, on the threads of this process.
 class ThreadWorkforce : public Workforce {
  public:
-  ThreadWorkforce(const Federation& federation, const RunConfig& config, const MlpShape& shape, int threads)
-      : shape_(shape), arena_(threads), trainers_([this] { return Trainer(shape_); }) {
+  ThreadWorkforce(const Federation& federation, const RunConfig& config, const ModelShape& shape, int threads)
+      : shape_(shape), arena_(threads), trainers_([this] { return make_trainer(shape_); }) {
     stores_.reserve(static_cast<std::size_t>(federation.clients()));
     for (int c = 0; c < federation.clients(); ++c) {
       stores_.emplace_back(federation, c);
@@ -50,7 +50,7 @@ class ThreadWorkforce : public Workforce {
         tbb::parallel_for(std::size_t{0}, results.size(), [&](std::size_t i) {
           const ClientTask& task = tasks[first + i];
           results[i] =
-              runtimes_[static_cast<std::size_t>(task.client)].perform(task, source, trainers_.local());
+              runtimes_[static_cast<std::size_t>(task.client)].perform(task, source, *trainers_.local());
         });
       });
       for (ClientResult& result : results) sink(result);
@@ -58,18 +58,18 @@ class ThreadWorkforce : public Workforce {
   }
 
  private:
-  MlpShape shape_;
+  ModelShape shape_;
   std::vector<FederationStore> stores_;
   std::vector<ClientRuntime> runtimes_;
   tbb::task_arena arena_;
-  tbb::enumerable_thread_specific<Trainer> trainers_;
+  tbb::enumerable_thread_specific<std::unique_ptr<LocalTrainer>> trainers_;
 };
 
 /// Every machine of a cluster holds an aligned block of the clients and a replica of the coordinator.
 class ClusterWorkforce : public Workforce {
  public:
   ClusterWorkforce(cluster::Machine& machine, const Federation& federation, const RunConfig& config,
-                   const MlpShape& shape)
+                   const ModelShape& shape)
       : machine_(machine), own_(federation, config, shape, config.threads) {
     const auto share =
         static_cast<unsigned>((federation.clients() + machine.machines() - 1) / machine.machines());
@@ -125,9 +125,8 @@ Samples part_of(const Samples& samples, std::size_t first, std::size_t last) {
           {samples.y.begin() + a, samples.y.begin() + b}};
 }
 
-MlpShape shape_of(const Federation& federation, const RunConfig& config) {
-  return {federation.features(), config.hidden > 0 ? config.hidden : 2 * federation.features(),
-          federation.classes()};
+ModelShape shape_of(const Federation& federation, const RunConfig& config) {
+  return config.shape(federation.features(), federation.classes());
 }
 
 RunLog run_with(Workforce& workforce, const Federation& federation, Strategy& strategy,
@@ -169,10 +168,27 @@ void RunConfig::check() const {
     throw InvalidInput("--clip", std::to_string(privacy.clip), "a norm of at least 0");
   if (!(privacy.noise >= 0))
     throw InvalidInput("--noise", std::to_string(privacy.noise), "a factor of at least 0");
+  if (!(privacy.local_noise >= 0))
+    throw InvalidInput("--local-noise", std::to_string(privacy.local_noise), "a factor of at least 0");
+  if (privacy.local_noise > 0 && privacy.clip == 0)
+    throw InvalidInput("--local-noise needs --clip: without a largest norm no noise hides an update");
+  if (!(over_select >= 1 && over_select <= 10))
+    throw InvalidInput("--over-select", std::to_string(over_select), "1 to 10");
   if (privacy.noise > 0 && privacy.clip == 0)
     throw InvalidInput("--noise needs --clip: without a largest norm no noise hides an update");
   if (privacy.noise > 0 && aggregator.needs_all())
     throw InvalidInput("--noise goes with --aggregate mean only: the sum is what the noise protects");
+  if (secure) {
+    if (aggregator.needs_all())
+      throw InvalidInput(
+          "--secure goes with --aggregate mean only: the server cannot look at single updates");
+    if (compression.kind != Compression::Kind::none)
+      throw InvalidInput("--secure goes with --compress none: masked vectors have no small values");
+    if (privacy.adaptive)
+      throw InvalidInput("--secure goes without --adaptive-clip: the server cannot count clipped updates");
+    if (faults.sign_flip > 0)
+      throw InvalidInput("--secure goes without --sign-flip: updates are not seen singly");
+  }
   for (const auto& [flag, value] : {std::pair{"--churn", faults.churn},
                                     {"--stragglers", faults.stragglers},
                                     {"--sign-flip", faults.sign_flip}}) {

@@ -30,13 +30,15 @@ struct FaultConfig {
 };
 
 struct RunConfig {
-  int hidden = 0;  ///< 0: twice the number of features
+  ModelKind model = ModelKind::mlp;
+  int hidden = 0;  ///< 0: the kind's customary width (mlp: twice the number of features)
   int rounds = 20, local_steps = 20, batch = 50;
   OptimizerConfig optimizer;
   int cross_eval_batches = 20;
   int threads = 2;
   std::uint64_t seed = 1;
-  double fraction = 1;           ///< chance of a client to be in a round's cohort
+  double fraction = 1;     ///< chance of a client to be in a round's cohort
+  double over_select = 1;  ///< a deployment asks so many times more clients and takes the first that answer
   bool reset_optimizer = false;  ///< every round in place of every step
   bool local_slots = true;       ///< a model with one contributor is trained there and uploaded once a step
   bool holdout = false;          ///< score on a fifth of each batch that is never trained on
@@ -45,7 +47,11 @@ struct RunConfig {
   Compression compression;
   PrivacyConfig privacy;
   FaultConfig faults;
+  bool secure = false;  ///< secure aggregation: the server sees sums of three or more updates only
 
+  ModelShape shape(int features, int classes) const {
+    return ModelShape::of(model, features, hidden, classes);
+  }
   /// Throws InvalidInput for values that cannot be, naming the flag.
   void check() const;
 };
@@ -58,10 +64,11 @@ Samples training_part(const Samples& samples);
 /// that holds a model already does not get it again. Counted.
 struct Ledger {
   std::uint64_t models_down = 0, models_up = 0, stats_up = 0;
+  std::uint64_t secure_up = 0;  ///< keys and shares of secure aggregation
   std::uint64_t score_down = 0, cross_down = 0, train_down = 0, evaluate_down = 0;  ///< parts of models_down
-  std::uint64_t total() const { return models_down + models_up + stats_up; }
+  std::uint64_t total() const { return models_down + models_up + stats_up + secure_up; }
   void archive(Archive& a) {
-    a& models_down& models_up& stats_up& score_down& cross_down& train_down& evaluate_down;
+    a& models_down& models_up& stats_up& secure_up& score_down& cross_down& train_down& evaluate_down;
   }
 };
 
@@ -74,8 +81,10 @@ struct RunLog {
   std::vector<int> models;  ///< distinct serving slots a step
   std::vector<Event> events;
   Ledger ledger;
+  std::vector<std::vector<Ledger>> traffic;  ///< [step][client], parts of `ledger`
   std::uint64_t optimizer_steps = 0;
   std::uint64_t rejected = 0;  ///< updates that were refused (not finite, far too long)
+  std::uint64_t given_up = 0;  ///< secure sums that could not be opened, or had fewer than three clients
   double epsilon = 0;          ///< spent, with differential privacy
   ConceptPattern pattern;
   std::vector<Params> parameters;  ///< of every slot, at the end

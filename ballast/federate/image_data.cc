@@ -10,6 +10,7 @@
 #include "ballast/data/datasets.h"
 #include "ballast/data/idx.h"
 #include "ballast/data/stream.h"
+#include "ballast/federate/picture.h"
 
 namespace ballast::federate {
 namespace {
@@ -88,6 +89,26 @@ Pool read_letters(const std::string& path) {
   return pool;
 }
 
+// OpenCV's sample of MNIST: 5 000 digits of 20 x 20 pixels in 50 rows of 100, five rows a digit.
+Pool read_digit_sheet(const std::string& path) {
+  constexpr std::size_t kSide = 20, kRows = 50, kColumns = 100;
+  const Picture sheet = read_picture(path, false);
+  if (sheet.width != kSide * kColumns || sheet.height != kSide * kRows)
+    throw InvalidInput(fmt::format("{}: {} x {} pixels; accepted: {} x {}", path, sheet.width, sheet.height,
+                                   kSide * kColumns, kSide * kRows));
+  Pool pool{.features = kSide * kSide, .classes = 10, .x = {}, .y = {}};
+  for (std::size_t row = 0; row < kRows; ++row) {
+    for (std::size_t column = 0; column < kColumns; ++column) {
+      for (std::size_t y = 0; y < kSide; ++y) {
+        const float* line = sheet.planes.data() + ((row * kSide + y) * kColumns + column) * kSide;
+        pool.x.insert(pool.x.end(), line, line + kSide);
+      }
+      pool.y.push_back(static_cast<std::int32_t>(row / 5));
+    }
+  }
+  return pool;
+}
+
 }  // namespace
 
 Federation image_federation(const DataSpec& spec, ConceptPattern pattern) {
@@ -103,6 +124,8 @@ Federation image_federation(const DataSpec& spec, ConceptPattern pattern) {
       throw InvalidInput(
           "--data mnist needs --folder, where train-images-idx3-ubyte[.gz] and its labels lie");
     pool = read_images(spec.folder);
+  } else if (spec.name == "digits") {
+    pool = read_digit_sheet(data::find_dataset("opencv-samples") + "/digits.png");
   } else {
     pool = read_images(data::find_dataset("fashion-mnist"));
   }

@@ -11,6 +11,11 @@ int main(int argc, char** argv) {
   ballast::federate::add_client(program);
   ballast::federate::add_token(program);
   ballast::federate::add_status(program);
+  ballast::federate::add_drain(program);
+  ballast::federate::add_release(program);
+  ballast::federate::add_predict(program);
+  ballast::federate::add_export(program);
+  ballast::federate::add_report(program);
   ballast::federate::add_plan(program);
   ballast::federate::add_bench(program);
   ballast::federate::add_tour(program);

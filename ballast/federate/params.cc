@@ -6,14 +6,15 @@
 #include "ballast/base/errors.h"
 
 namespace ballast::federate {
-Params fresh_params(const MlpShape& shape, std::uint64_t seed, std::uint64_t stream) {
+
+Params fresh_params(const ModelShape& shape, std::uint64_t seed, std::uint64_t stream) {
   Random random(seed, stream);
-  Params params(shape.size());
-  const auto first = static_cast<std::size_t>(shape.hidden) * (static_cast<std::size_t>(shape.features) + 1);
-  const double bound1 = 1 / std::sqrt(shape.features), bound2 = 1 / std::sqrt(shape.hidden);
-  for (std::size_t i = 0; i < params.size(); ++i) {
-    const double bound = i < first ? bound1 : bound2;
-    params[i] = static_cast<float>(random.uniform(-bound, bound));
+  Params params;
+  params.reserve(shape.size());
+  for (const ParameterBlock& block : shape.blocks()) {
+    const double bound = 1 / std::sqrt(static_cast<double>(block.fan_in));
+    for (std::size_t i = 0; i < block.count; ++i)
+      params.push_back(static_cast<float>(random.uniform(-bound, bound)));
   }
   return params;
 }

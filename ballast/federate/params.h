@@ -9,27 +9,15 @@
 
 #include "ballast/base/random.h"
 #include "ballast/federate/archive.h"
+#include "ballast/federate/model_shape.h"
 
 namespace ballast::federate {
-
-/// A multilayer perceptron Linear(features, hidden) - ReLU - Linear(hidden, classes). Output: logits.
-/// Buffer: W1 [hidden][features], b1 [hidden], W2 [classes][hidden], b2 [classes].
-struct MlpShape {
-  int features = 0, hidden = 0, classes = 0;
-
-  std::size_t size() const {
-    const auto d = static_cast<std::size_t>(features), h = static_cast<std::size_t>(hidden),
-               c = static_cast<std::size_t>(classes);
-    return h * d + h + c * h + c;
-  }
-  bool operator==(const MlpShape&) const = default;
-};
 
 using Params = std::vector<float>;
 
 /// Uniform in +-1/sqrt(fan-in) for weights and biases, the customary start of a linear layer; keyed by (seed,
 /// stream).
-Params fresh_params(const MlpShape& shape, std::uint64_t seed, std::uint64_t stream);
+Params fresh_params(const ModelShape& shape, std::uint64_t seed, std::uint64_t stream);
 
 /// A weighted sum along the binary tree of ids: the node of [k 2^j, (k+1) 2^j) is the sum of its halves,
 /// those without terms left out. Machines that hold aligned blocks of ids sum their own and join the partial

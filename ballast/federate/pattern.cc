@@ -103,7 +103,11 @@ ConceptPattern ConceptPattern::named(const std::string& name) {
 }
 
 ConceptPattern ConceptPattern::read(const std::string& path) {
-  std::istringstream lines(read_file(path, std::uint64_t{1} << 28));
+  return parse(read_file(path, std::uint64_t{1} << 28), path);
+}
+
+ConceptPattern ConceptPattern::parse(const std::string& text, const std::string& path) {
+  std::istringstream lines(text);
   std::vector<std::vector<int>> rows;
   std::string line;
   for (std::uint64_t number = 1; std::getline(lines, line); ++number) {

@@ -23,6 +23,8 @@ class ConceptPattern {
   static ConceptPattern named(const std::string& name);
   /// Reads a `.cp` file; throws InvalidInput with file and line.
   static ConceptPattern read(const std::string& path);
+  /// The same from a file's text; `path` is for messages.
+  static ConceptPattern parse(const std::string& text, const std::string& path);
   /// A file if the word ends in `.cp`, else a name.
   static ConceptPattern from(const std::string& word);
   /// No drift at all.

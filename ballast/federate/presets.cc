@@ -15,7 +15,7 @@ RunConfig preset(const std::string& name, const std::string& data) {
   if (name == "smoke") config.rounds = 10, config.local_steps = 5;
   if (name == "fast") config.rounds = 20, config.local_steps = 20;
   if (name == "paper") config.rounds = 100, config.local_steps = 50;
-  if (data == "fmnist" || data == "mnist") {
+  if (data == "fmnist" || data == "mnist" || data == "digits") {
     config.hidden = 64;
     config.optimizer.learning_rate = 1e-3f;
     if (name == "paper") config.rounds = 30, config.local_steps = 20;

@@ -8,10 +8,11 @@
 namespace ballast::federate {
 
 struct PrivacyConfig {
-  double clip = 0;            ///< largest L2 norm of an update; 0: no clipping, no noise
-  double noise = 0;           ///< z: the sum gets noise of standard deviation z * clip
-  bool adaptive = false;      ///< clip follows the median norm (Andrew et al. 2021)
-  double delta = 1e-5;        ///< of the promise
+  double clip = 0;         ///< largest L2 norm of an update; 0: no clipping, no noise
+  double noise = 0;        ///< z: the sum gets noise of standard deviation z * clip
+  double local_noise = 0;  ///< every client adds noise of standard deviation local_noise * clip to its update
+  bool adaptive = false;   ///< clip follows the median norm (Andrew et al. 2021)
+  double delta = 1e-5;     ///< of the promise
   double epsilon_budget = 0;  ///< training stops before it is passed; 0: none
   std::uint64_t secret = 0;   ///< seeds the noise; 0: the run's seed (simulations only)
 };

@@ -73,18 +73,22 @@ Json RunLog::to_json() const {
     happened.push_back(
         {{"step", event.step}, {"kind", event.kind}, {"client", event.client}, {"slot", event.slot}});
   }
-  return {
-      {"strategy", strategy},
-      {"data", data},
-      {"accuracy", accuracy()},
-      {"accuracy_inclusive", accuracy(true)},
-      {"rand_index", rand_index()},
-      {"mean_models", mean_models()},
-      {"optimizer_steps", optimizer_steps},
-      {"bytes",
-       {{"models_down", ledger.models_down}, {"models_up", ledger.models_up}, {"stats_up", ledger.stats_up}}},
-      {"steps", steps},
-      {"events", happened}};
+  return {{"strategy", strategy},
+          {"data", data},
+          {"accuracy", accuracy()},
+          {"accuracy_inclusive", accuracy(true)},
+          {"rand_index", rand_index()},
+          {"mean_models", mean_models()},
+          {"optimizer_steps", optimizer_steps},
+          {"secure_sums_given_up", given_up},
+          {"epsilon", epsilon},
+          {"bytes",
+           {{"models_down", ledger.models_down},
+            {"models_up", ledger.models_up},
+            {"stats_up", ledger.stats_up},
+            {"secure_up", ledger.secure_up}}},
+          {"steps", steps},
+          {"events", happened}};
 }
 
 }  // namespace ballast::federate

@@ -62,13 +62,13 @@ Federation::Federation(std::string name, ConceptPattern pattern, int features, i
 }
 
 std::vector<std::string> data_names() {
-  return {"sine", "circle", "sea", "fmnist", "letter", "mnist"};
+  return {"sine", "circle", "sea", "fmnist", "letter", "digits", "mnist"};
 }
 
 Federation make_federation(const DataSpec& spec, ConceptPattern pattern) {
   cli::require_one_of("--data", spec.name, data_names());
   if (spec.samples < 1) throw InvalidInput("--samples", std::to_string(spec.samples), "at least 1");
-  if (spec.name == "fmnist" || spec.name == "letter" || spec.name == "mnist")
+  if (spec.name == "fmnist" || spec.name == "letter" || spec.name == "digits" || spec.name == "mnist")
     return image_federation(spec, std::move(pattern));
   const Synthetic source = synthetic(spec.name);
   if (pattern.concepts() > source.concepts) {

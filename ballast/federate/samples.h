@@ -48,7 +48,7 @@ class Federation {
 
 /// What a simulated federation is made from.
 struct DataSpec {
-  std::string name = "sine";  ///< sine, circle, sea, fmnist, letter, mnist
+  std::string name = "sine";  ///< sine, circle, sea, fmnist, letter, digits, mnist
   int samples = 500;          ///< of each client and step
   std::uint64_t seed = 1;
   std::string folder = {};  ///< mnist: where its IDX files lie

@@ -36,6 +36,7 @@ Params dequantise_mean(const MaskedVector& sum, std::size_t clients);
 
 struct PublicKeys {
   SecretBytes seal, mask;
+  void archive(Archive& a) { a& seal& mask; }
 };
 
 /// The neighbours of a client: everyone up to 64 clients, else the k nearest on a ring in the order of ids (k

@@ -6,6 +6,7 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/cluster/cluster.h"
+#include "ballast/federate/model_file.h"
 #include "ballast/federate/server_optimizer.h"
 #include "ballast/federate/user_data.h"
 #include "ballast/federate/verbs.h"
@@ -21,15 +22,16 @@ struct SimOptions {
   std::string folder, label;
   int classes = 2;
   int models = 0;
+  std::string model = "mlp";
   bool shared_slots = false;
   std::vector<std::string> strategies{"oracle", "feddrift", "oblivious"};
   int clients = 0, steps = 0, samples = 500, threads = 2;
   int rounds = 0, local_steps = 0, batch = 0;
-  double delta = -1;
+  std::optional<double> delta;
   bool auto_delta = false;
 };
 
-void write_run(const std::string& folder, const RunLog& log) {
+void write_run(const std::string& folder, const RunLog& log, const ModelShape& shape) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) throw Unavailable(fmt::format("{}: cannot be created ({})", folder, error.message()));
@@ -46,6 +48,21 @@ void write_run(const std::string& folder, const RunLog& log) {
     events += Json{{"step", event.step}, {"kind", event.kind}, {"client", event.client}, {"slot", event.slot}}
                   .dump() +
               "\n";
+  }
+  std::string bytes =
+      "step,client,score_down,cross_down,train_down,evaluate_down,models_up,stats_up,secure_up\n";
+  for (std::size_t step = 0; step < log.traffic.size(); ++step) {
+    for (std::size_t c = 0; c < log.traffic[step].size(); ++c) {
+      const Ledger& l = log.traffic[step][c];
+      bytes += fmt::format("{},{},{},{},{},{},{},{},{}\n", step, c, l.score_down, l.cross_down, l.train_down,
+                           l.evaluate_down, l.models_up, l.stats_up, l.secure_up);
+    }
+  }
+  write_file(folder + "/comm.csv", bytes);
+  std::filesystem::create_directories(folder + "/models");
+  for (std::size_t slot = 0; slot < log.parameters.size(); ++slot) {
+    if (!log.parameters[slot].empty())
+      write_model(fmt::format("{}/models/{}.safetensors", folder, slot), shape, log.parameters[slot]);
   }
   write_file(folder + "/assignment.csv", rows);
   write_file(folder + "/events.jsonl", events);
@@ -73,6 +90,8 @@ void simulate(const SimOptions& options, const cli::Common& common) {
   config.fraction = options.extra.fraction;
   config.reset_optimizer = options.extra.fraction < 1;
   config.local_slots = !options.shared_slots;
+  config.model = model_kind_from_string(options.model);
+  config.secure = options.extra.secure;
   config.holdout = options.drift.baseline == "holdout";
   config.optimizer.prox = options.extra.optimizer.prox;
   config.aggregator = Aggregator::from_string(options.aggregate);
@@ -99,7 +118,7 @@ void simulate(const SimOptions& options, const cli::Common& common) {
                       .seed = common.seed};
     spec.drift.distance_b = options.distance == "B";
     spec.drift.use_loss = options.metric == "loss";
-    spec.drift.delta = options.delta >= 0 ? options.delta : default_delta(options.data);
+    spec.drift.delta = options.delta.value_or(default_delta(options.data));
     spec.drift.auto_delta = options.auto_delta;
     spec.drift.linkage = linkage_from_string(options.linkage);
     spec.drift.seed = common.seed;
@@ -113,7 +132,9 @@ void simulate(const SimOptions& options, const cli::Common& common) {
       const auto strategy = make_strategy(spec, federation.pattern());
       logs.push_back(run(federation, *strategy, config));
     }
-    if (!options.out.empty()) write_run(options.out + "/" + name, logs.back());
+    if (!options.out.empty())
+      write_run(options.out + "/" + name, logs.back(),
+                config.shape(federation.features(), federation.classes()));
   }
 
   if (machines && !machines->is_first()) return;
@@ -167,28 +188,44 @@ void add_sim(cli::Program& program) {
       {"ballast federate sim --data circle --strategy oracle,feddrift,ifca,oblivious",
        "ballast federate sim --data sea --pattern B --preset paper --out runs --report sea.html"});
   verb->add_option("--data", options->data,
-                   "sine, circle, sea, fmnist, letter, mnist, or folder (your own files)")
+                   "sine, circle, sea, fmnist, letter, digits, mnist, or folder (your own files)")
       ->capture_default_str();
   verb->add_option("--pattern", options->pattern, "A..F, W..Z, R(seed), or a .cp file")
       ->capture_default_str();
   verb->add_option("--strategy", options->strategies,
                    "one or more of: " + fmt::format("{}", fmt::join(strategy_names(), ", ")))
       ->delimiter(',');
-  verb->add_option("--clients", options->clients, "repeat the pattern's columns to so many clients");
-  verb->add_option("--steps", options->steps, "only the first steps of the pattern");
-  verb->add_option("--samples", options->samples, "samples of each client and step")->capture_default_str();
+  verb->add_option("--clients", options->clients, "repeat the pattern's columns to so many clients")
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_option("--steps", options->steps, "only the first steps of the pattern")
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_option("--samples", options->samples, "samples of each client and step")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--preset", options->preset, "smoke, fast or paper")->capture_default_str();
-  verb->add_option("--rounds", options->rounds, "communication rounds a step (default: the preset's)");
-  verb->add_option("--local-steps", options->local_steps, "optimizer steps a round (default: the preset's)");
-  verb->add_option("--batch", options->batch, "samples of one optimizer step (default: 50)");
+  verb->add_option("--rounds", options->rounds, "communication rounds a step (default: the preset's)")
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_option("--local-steps", options->local_steps, "optimizer steps a round (default: the preset's)")
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_option("--batch", options->batch, "samples of one optimizer step (default: 50)")
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--delta", options->delta, "drift threshold on the error (default: by data set)");
   verb->add_flag("--auto-delta", options->auto_delta, "threshold from the standard errors of the scores");
   verb->add_option("--linkage", options->linkage, "complete, average or single")->capture_default_str();
   verb->add_option("--folder", options->folder,
                    "mnist: its IDX files; folder: client_0_iter_0.csv and so on");
   verb->add_option("--label", options->label, "folder: the label column (default: the last)");
-  verb->add_option("--classes", options->classes, "folder: number of labels")->capture_default_str();
-  verb->add_option("--models", options->models, "models of ifca, softcluster, gmm and kue");
+  verb->add_option("--classes", options->classes, "folder: number of labels")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_option("--model", options->model,
+                   "what clients train: mlp (fused), torch_mlp, lr or cnn (libtorch)")
+      ->capture_default_str();
+  verb->add_flag("--secure", options->extra.secure, "secure aggregation: the server sees sums only");
+  verb->add_option("--local-noise", options->extra.privacy.local_noise,
+                   "local differential privacy: each client's own noise over clipping norm");
+  verb->add_option("--models", options->models, "models of ifca, softcluster, gmm and kue")
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--engine", options->engine, "threads, or mpi (start with mpirun)")->capture_default_str();
   verb->add_option("--fraction", options->extra.fraction, "chance of a client to be in a round");
   verb->add_option("--aggregate", options->aggregate,
@@ -212,11 +249,13 @@ void add_sim(cli::Program& program) {
   verb->add_flag("--no-local-slots", options->shared_slots,
                  "models with one contributor travel every round too");
   verb->add_option("--isolation", options->drift.isolation_steps,
-                   "W: steps that a drifted client trains alone");
+                   "W: steps that a drifted client trains alone")
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--merge-delta", options->drift.merge_delta, "merge threshold (default: delta)");
   verb->add_option("--distance", options->distance, "A: one model on two data; B: two models on one");
   verb->add_option("--metric", options->metric, "error or loss")->capture_default_str();
-  verb->add_option("--max-models", options->drift.max_models, "size of the pool (default: clients + 8)");
+  verb->add_option("--max-models", options->drift.max_models, "size of the pool (default: clients + 8)")
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_option("--init", options->drift.init, "one or per_client")->capture_default_str();
   verb->add_option("--init-new", options->drift.init_new, "warm, random or reinit_seed")
       ->capture_default_str();
@@ -224,13 +263,18 @@ void add_sim(cli::Program& program) {
       ->capture_default_str();
   verb->add_option("--detector", options->drift.detector, "score_delta, none, or one of `detect`")
       ->capture_default_str();
-  verb->add_option("--history", options->drift.history, "train on so many newest steps of a cluster");
+  verb->add_option("--history", options->drift.history, "train on so many newest steps of a cluster")
+      ->check(CLI::Range(1, 1'000'000'000));
   verb->add_flag("--merge-first", options->drift.merge_first, "merge before clients choose");
   verb->add_flag("--merge-batches", options->drift.merge_batches,
                  "merge weights: batches in place of samples");
   verb->add_flag("--keep-data", options->drift.keep_data, "feddrift_c: keep the isolated step's data");
-  verb->add_option("--threads", options->threads, "worker threads")->capture_default_str();
-  verb->add_option("--out", options->out, "folder for assignment.csv, events.jsonl and run.json a strategy");
+  verb->add_option("--threads", options->threads, "worker threads")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_option(
+      "--out", options->out,
+      "folder for assignment.csv, comm.csv, events.jsonl, run.json and models/, a strategy each");
   verb.run([options](const cli::Common& common) { simulate(*options, common); });
 }
 

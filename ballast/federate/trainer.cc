@@ -142,7 +142,7 @@ DrawTable::Pick DrawTable::pick(std::uint32_t word) const {
   return {part.batch->row(index), part.batch->y[index]};
 }
 
-Trainer::Trainer(const MlpShape& shape) : shape_(shape) {
+Trainer::Trainer(const ModelShape& shape) : shape_(shape) {
   const auto d = static_cast<std::size_t>(shape.features), h = static_cast<std::size_t>(shape.hidden),
              c = static_cast<std::size_t>(shape.classes);
   x_.resize(d * kLanes);
@@ -245,24 +245,24 @@ void Trainer::backward(const Params& params, std::span<const DrawTable::Pick> pi
   if (d >= kManyFeatures) outer_products<kLanes>(d_hidden_.data(), picks, g_w1, h, d);
 }
 
-void Trainer::update(Params& params, OptimizerState& state, const OptimizerConfig& config, float scale,
-                     const float* anchor) {
+void optimizer_step(Params& params, OptimizerState& state, const OptimizerConfig& config,
+                    std::span<float> gradients, float scale, const float* anchor) {
   const std::size_t size = params.size();
   if (anchor != nullptr) {
     const float pull = config.prox / scale;
-    for (std::size_t i = 0; i < size; ++i) gradient_[i] += pull * (params[i] - anchor[i]);
+    for (std::size_t i = 0; i < size; ++i) gradients[i] += pull * (params[i] - anchor[i]);
   }
   if (!config.adam && config.momentum > 0) {
     if (state.m.size() != size) state = {Params(size), {}, {}};
     for (std::size_t i = 0; i < size; ++i) {
-      state.m[i] = config.momentum * state.m[i] + gradient_[i] * scale + config.weight_decay * params[i];
+      state.m[i] = config.momentum * state.m[i] + gradients[i] * scale + config.weight_decay * params[i];
       params[i] -= config.learning_rate * state.m[i];
     }
     return;
   }
   if (!config.adam) {
     for (std::size_t i = 0; i < size; ++i) {
-      params[i] -= config.learning_rate * (gradient_[i] * scale + config.weight_decay * params[i]);
+      params[i] -= config.learning_rate * (gradients[i] * scale + config.weight_decay * params[i]);
     }
     return;
   }
@@ -276,7 +276,7 @@ void Trainer::update(Params& params, OptimizerState& state, const OptimizerConfi
   float* v = state.v.data();
   float* v_max = state.v_max.data();
   float* p = params.data();
-  const float* gradient = gradient_.data();
+  const float* gradient = gradients.data();
   for (std::size_t i = 0; i < size; ++i) {
     const float g = gradient[i] * scale + config.weight_decay * p[i];
     m[i] = config.beta1 * m[i] + (1 - config.beta1) * g;
@@ -296,7 +296,7 @@ double Trainer::step_on(Params& params, OptimizerState& state, const OptimizerCo
     softmax_and_loss(chunk, &stat);
     backward(params, chunk);
   }
-  update(params, state, config, 1.0f / static_cast<float>(picks.size()));
+  optimizer_step(params, state, config, gradient_, 1.0f / static_cast<float>(picks.size()), nullptr);
   return stat.mean_loss();
 }
 
@@ -304,29 +304,28 @@ void Trainer::train(Params& params, OptimizerState& state, const OptimizerConfig
                     const DrawTable& table, int steps, int batch, std::uint64_t key) {
   BALLAST_CHECK(!table.empty() && params.size() == shape_.size());
   std::array<DrawTable::Pick, kLanes> picks;
-  std::uint64_t counter = 0;
-  std::array<std::uint32_t, 4> words{};
-  int left = 0;
+  DrawSequence draws(table, key);
   const Params anchor = config.prox > 0 ? params : Params{};
   for (int step = 0; step < steps; ++step) {
     std::fill(gradient_.begin(), gradient_.end(), 0.0f);
     for (int start = 0; start < batch; start += static_cast<int>(kLanes)) {
       const int count = std::min(static_cast<int>(kLanes), batch - start);
-      for (int i = 0; i < count; ++i) {
-        if (left == 0) {
-          words = philox(key, counter++);
-          left = 4;
-        }
-        picks[static_cast<std::size_t>(i)] = table.pick(words[static_cast<std::size_t>(--left)]);
-      }
+      for (int i = 0; i < count; ++i) picks[static_cast<std::size_t>(i)] = draws.next();
       const std::span chunk(picks.data(), static_cast<std::size_t>(count));
       forward(params, chunk);
       softmax_and_loss(chunk, nullptr);
       backward(params, chunk);
     }
-    update(params, state, config, 1.0f / static_cast<float>(batch),
-           config.prox > 0 ? anchor.data() : nullptr);
+    optimizer_step(params, state, config, gradient_, 1.0f / static_cast<float>(batch),
+                   config.prox > 0 ? anchor.data() : nullptr);
   }
+}
+
+std::vector<std::uint32_t> drawn_indices(std::size_t size, std::uint64_t count, std::uint64_t key) {
+  Random random(key);
+  std::vector<std::uint32_t> indices(count);
+  for (auto& index : indices) index = static_cast<std::uint32_t>(random.below(size));
+  return indices;
 }
 
 ScoreStat Trainer::score_picks(const Params& params, const Samples& samples,
@@ -353,10 +352,7 @@ ScoreStat Trainer::score(const Params& params, const Samples& samples) {
 ScoreStat Trainer::score_drawn(const Params& params, const Samples& samples, std::uint64_t count,
                                std::uint64_t key) {
   if (count >= samples.size()) return score(params, samples);
-  Random random(key);
-  std::vector<std::uint32_t> indices(count);
-  for (auto& index : indices) index = static_cast<std::uint32_t>(random.below(samples.size()));
-  return score_picks(params, samples, indices);
+  return score_picks(params, samples, drawn_indices(samples.size(), count, key));
 }
 
 std::vector<std::int32_t> Trainer::predict(const Params& params, const Samples& samples) {

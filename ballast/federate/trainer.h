@@ -7,10 +7,13 @@
 // chunks.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "ballast/base/random.h"
 #include "ballast/federate/params.h"
 #include "ballast/federate/samples.h"
 
@@ -74,36 +77,77 @@ class DrawTable {
   std::uint64_t samples_ = 0;
 };
 
-/// One worker's scratch memory; not shared between threads.
-class Trainer {
+/// What a round draws from a table: four picks of each block of Philox under `key`.
+class DrawSequence {
  public:
-  explicit Trainer(const MlpShape& shape);
+  DrawSequence(const DrawTable& table, std::uint64_t key) : table_(table), key_(key) {}
+  DrawTable::Pick next() {
+    if (left_ == 0) {
+      words_ = philox(key_, counter_++);
+      left_ = 4;
+    }
+    return table_.pick(words_[--left_]);
+  }
+
+ private:
+  const DrawTable& table_;
+  std::uint64_t key_, counter_ = 0;
+  std::array<std::uint32_t, 4> words_{};
+  std::size_t left_ = 0;
+};
+
+/// `count` indices below `size`, with replacement, for scores on a sub-sample.
+std::vector<std::uint32_t> drawn_indices(std::size_t size, std::uint64_t count, std::uint64_t key);
+
+/// One optimizer step. `gradients` is the sum over the batch and is changed; `scale` is one over the batch's
+/// size; `anchor`, where given, is what FedProx pulls towards.
+void optimizer_step(Params& params, OptimizerState& state, const OptimizerConfig& config,
+                    std::span<float> gradients, float scale, const float* anchor);
+
+/// Whoever trains and scores models of one shape for a client. Not shared between threads.
+class LocalTrainer {
+ public:
+  virtual ~LocalTrainer() = default;
+  virtual void train(Params& params, OptimizerState& state, const OptimizerConfig& config,
+                     const DrawTable& table, int steps, int batch, std::uint64_t key) = 0;
+  virtual ScoreStat score(const Params& params, const Samples& samples) = 0;
+  virtual ScoreStat score_drawn(const Params& params, const Samples& samples, std::uint64_t count,
+                                std::uint64_t key) = 0;
+  virtual std::vector<std::int32_t> predict(const Params& params, const Samples& samples) = 0;
+};
+
+/// The fused trainer for mlp, else a worker process of libtorch (torch_trainer.h).
+std::unique_ptr<LocalTrainer> make_trainer(const ModelShape& shape);
+
+/// One worker's scratch memory.
+class Trainer final : public LocalTrainer {
+ public:
+  explicit Trainer(const ModelShape& shape);
 
   /// `steps` optimizer steps of `batch` samples each, drawn with Philox keyed by `key`. Changes params and
   /// state.
   void train(Params& params, OptimizerState& state, const OptimizerConfig& config, const DrawTable& table,
-             int steps, int batch, std::uint64_t key);
+             int steps, int batch, std::uint64_t key) override;
 
   /// One step on exactly these samples; returns their mean loss before it. The twin of a framework's step.
   double step_on(Params& params, OptimizerState& state, const OptimizerConfig& config,
                  std::span<const DrawTable::Pick> picks);
 
-  ScoreStat score(const Params& params, const Samples& samples);
+  ScoreStat score(const Params& params, const Samples& samples) override;
   /// On `count` samples drawn with `key` (with replacement); all of them once if count covers the batch.
-  ScoreStat score_drawn(const Params& params, const Samples& samples, std::uint64_t count, std::uint64_t key);
+  ScoreStat score_drawn(const Params& params, const Samples& samples, std::uint64_t count,
+                        std::uint64_t key) override;
   /// The class with the largest logit for each sample.
-  std::vector<std::int32_t> predict(const Params& params, const Samples& samples);
+  std::vector<std::int32_t> predict(const Params& params, const Samples& samples) override;
 
  private:
   void forward(const Params& params, std::span<const DrawTable::Pick> picks);
   void softmax_and_loss(std::span<const DrawTable::Pick> picks, ScoreStat* stat);
   void backward(const Params& params, std::span<const DrawTable::Pick> picks);
-  void update(Params& params, OptimizerState& state, const OptimizerConfig& config, float scale,
-              const float* anchor = nullptr);
   ScoreStat score_picks(const Params& params, const Samples& samples, std::span<const std::uint32_t> indices);
 
   static constexpr std::size_t kLanes = 64;
-  MlpShape shape_;
+  ModelShape shape_;
   std::vector<float> x_, hidden_, logits_, d_logits_, d_hidden_, gradient_;
 };
 

@@ -13,7 +13,7 @@ namespace ballast::federate {
 namespace {
 
 // Mean cross-entropy of a batch in double precision, written down plainly: the trainer's slow twin.
-double plain_loss(const MlpShape& shape, const std::vector<double>& p,
+double plain_loss(const ModelShape& shape, const std::vector<double>& p,
                   const std::vector<DrawTable::Pick>& picks) {
   const auto d = static_cast<std::size_t>(shape.features), h = static_cast<std::size_t>(shape.hidden),
              c = static_cast<std::size_t>(shape.classes);
@@ -48,7 +48,7 @@ TEST(Trainer, GradientEqualsCentralDifferences) {
     const auto federation =
         make_federation({.name = features == 2 ? "sine" : "sea", .samples = samples, .seed = 3},
                         ConceptPattern::stationary(1, 1));
-    const MlpShape shape{features, hidden, 2};
+    const ModelShape shape{features, hidden, 2};
     const auto picks = picks_of(federation.batch(0, 0));
     Params params = fresh_params(shape, 9, 1);
     const std::vector<double> before(params.begin(), params.end());
@@ -69,7 +69,7 @@ TEST(Trainer, GradientEqualsCentralDifferences) {
 
 // Many features take another path through the backward pass, in full tiles and in remainders.
 TEST(Trainer, GradientWithManyFeatures) {
-  const MlpShape shape{130, 6, 3};
+  const ModelShape shape{130, 6, 3};
   Random random(14);
   Samples samples{.features = 130, .x = {}, .y = {}};
   for (int i = 0; i < 70; ++i) {
@@ -94,7 +94,7 @@ TEST(Trainer, GradientWithManyFeatures) {
 TEST(Trainer, LearnsSineAndScoresAddUp) {
   const auto federation =
       make_federation({.name = "sine", .samples = 500, .seed = 1}, ConceptPattern::stationary(1, 1));
-  const MlpShape shape{2, 4, 2};
+  const ModelShape shape{2, 4, 2};
   Params params = fresh_params(shape, 1, 0);
   OptimizerState state;
   Trainer trainer(shape);

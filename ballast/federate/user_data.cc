@@ -11,6 +11,7 @@
 #include "ballast/base/errors.h"
 #include "ballast/data/csv.h"
 #include "ballast/data/npy.h"
+#include "ballast/federate/picture.h"
 
 namespace ballast::federate {
 namespace {
@@ -96,7 +97,58 @@ Samples read_npy_pair(const std::string& x_path, const std::string& y_path, int 
   return samples;
 }
 
+// The pictures of one step: STEP/LABEL/name.png. In the order of labels and names.
+Samples read_pictures(const std::string& folder, int classes, bool colour) {
+  Samples samples;
+  Picture first;
+  std::map<std::pair<int, std::string>, std::string> files;
+  for (const auto& label : fs::directory_iterator(folder)) {
+    if (!label.is_directory()) continue;
+    const std::string name = label.path().filename().string();
+    const auto value = number(name);
+    if (!value || *value != std::floor(*value) || *value < 0 || *value >= classes)
+      throw InvalidInput(fmt::format("{}: folder '{}'; accepted: one folder a label, named 0 to {}", folder,
+                                     name, classes - 1));
+    for (const auto& file : fs::directory_iterator(label.path())) {
+      if (is_picture(file.path().string()))
+        files[{static_cast<int>(*value), file.path().filename().string()}] = file.path().string();
+    }
+  }
+  for (const auto& [key, path] : files) {
+    const Picture picture = read_picture(path, colour);
+    if (first.planes.empty()) first = picture;
+    if (picture.width != first.width || picture.height != first.height)
+      throw InvalidInput(
+          fmt::format("{}: {} x {} pixels, those before {} x {}; accepted: pictures of one size", path,
+                      picture.width, picture.height, first.width, first.height));
+    samples.features = static_cast<int>(picture.planes.size());
+    samples.x.insert(samples.x.end(), picture.planes.begin(), picture.planes.end());
+    samples.y.push_back(key.first);
+  }
+  return samples;
+}
+
 }  // namespace
+
+Samples read_csv_samples(const std::string& path, const std::string& label, int classes, bool labelled) {
+  data::CsvReader rows(data::InputStream::open(path));
+  if (labelled) {
+    return read_step_rows(rows, {.path = path, .label = label, .time_column = {}, .classes = classes});
+  }
+  Samples samples{.features = static_cast<int>(rows.columns().size()), .x = {}, .y = {}};
+  while (rows.next()) {
+    for (std::size_t k = 0; k < rows.columns().size(); ++k) {
+      const auto value = number(rows.text(k));
+      if (!value)
+        throw InvalidInput::at(rows.name(), rows.line(),
+                               fmt::format("column '{}' holds '{}'", rows.columns()[k], rows.text(k)),
+                               "finite numbers");
+      samples.x.push_back(static_cast<float>(*value));
+    }
+    samples.y.push_back(0);
+  }
+  return samples;
+}
 
 double seconds_of(const std::string& word) {
   static const std::map<char, double> kUnits = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
@@ -140,29 +192,42 @@ UserStore::UserStore(UserDataOptions options) : options_(std::move(options)) {
   if (!folder_) read_timed();
 }
 
-void UserStore::read_timed() {
-  data::CsvReader rows(data::InputStream::open(options_.path));
-  const Columns columns = columns_of(rows, options_);
+std::map<int, Samples> read_timed_rows(data::CsvReader& rows, const UserDataOptions& options) {
+  const Columns columns = columns_of(rows, options);
   std::map<int, Samples> batches;
-  std::optional<double> origin = options_.origin;
+  std::optional<double> origin = options.origin;
   while (rows.next()) {
     const auto time = time_of_cell(rows.text(*columns.time));
     if (!time) {
       throw InvalidInput::at(rows.name(), rows.line(), fmt::format("time '{}'", rows.text(*columns.time)),
                              "seconds since 1970 or a date such as 2026-11-24 15:30:10");
     }
-    if (!origin) origin = std::floor(*time / options_.step_seconds) * options_.step_seconds;
-    const double step = std::floor((*time - *origin) / options_.step_seconds);
-    if (step < 0 || step > 1e6)
+    if (!origin) origin = std::floor(*time / options.step_seconds) * options.step_seconds;
+    const double step = std::floor((*time - *origin) / options.step_seconds);
+    if (!(step >= 0 && step <= 1e6))
       throw InvalidInput::at(rows.name(), rows.line(), fmt::format("time '{}'", rows.text(*columns.time)),
                              "times from the origin on, within a million steps");
     Samples& samples = batches[static_cast<int>(step)];
     samples.features = static_cast<int>(columns.features.size());
-    add_row(rows, columns, options_.classes, samples);
+    add_row(rows, columns, options.classes, samples);
   }
+  return batches;
+}
+
+Samples read_step_rows(data::CsvReader& rows, const UserDataOptions& options) {
+  const Columns columns = columns_of(rows, options);
+  Samples samples{.features = static_cast<int>(columns.features.size()), .x = {}, .y = {}};
+  while (rows.next()) add_row(rows, columns, options.classes, samples);
+  return samples;
+}
+
+void UserStore::read_timed() {
+  data::CsvReader rows(data::InputStream::open(options_.path));
+  std::map<int, Samples> batches = read_timed_rows(rows, options_);
   if (batches.empty()) throw InvalidInput(fmt::format("{}: no rows", options_.path));
+  const int features = batches.begin()->second.features;
   for (int step = 0; step < batches.rbegin()->first; ++step)
-    batches[step].features = static_cast<int>(columns.features.size());  // an empty step is allowed
+    batches[step].features = features;  // an empty step is allowed
   batches_ = std::move(batches);
 }
 
@@ -171,13 +236,14 @@ std::optional<Samples> UserStore::read_step(int step) {
     const std::string path = fmt::format("{}/{}{}{}.csv", options_.path, options_.prefix, form, step);
     if (!fs::exists(path)) continue;
     data::CsvReader rows(data::InputStream::open(path));
-    const Columns columns = columns_of(rows, options_);
-    Samples samples;
-    samples.features = static_cast<int>(columns.features.size());
-    while (rows.next()) add_row(rows, columns, options_.classes, samples);
-    return samples;
+    return read_step_rows(rows, options_);
   }
   const std::string stem = fmt::format("{}/{}step_{}", options_.path, options_.prefix, step);
+  if (fs::is_directory(stem)) {
+    Samples samples = read_pictures(stem, options_.classes, options_.colour);
+    if (samples.size() == 0) samples.features = features_;  // an empty step is allowed
+    return samples;
+  }
   if (fs::exists(stem + "_x.npy") && fs::exists(stem + "_y.npy"))
     return read_npy_pair(stem + "_x.npy", stem + "_y.npy", options_.classes);
   return std::nullopt;

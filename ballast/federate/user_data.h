@@ -4,7 +4,8 @@
 //   numbers),
 //               or pairs `step_T_x.npy` [n, features] and `step_T_y.npy` [n]; T = 0, 1, ... A file may appear
 //               while a federation runs: it is looked for whenever its step opens
-//   a CSV file  with a time column: a row belongs to step floor((time - origin) / step)
+//   pictures    a folder `step_T` of PNG or JPEG files of one size, in one folder a label:
+//   step_0/2/scan17.png a CSV file  with a time column: a row belongs to step floor((time - origin) / step)
 //
 // Labels are integers 0..classes-1. A cell that is no finite number, a label out of range or a column that is
 // missing is refused with file and line. A file without rows is an empty step.
@@ -17,6 +18,10 @@
 
 #include "ballast/federate/client_runtime.h"
 
+namespace ballast::data {
+class CsvReader;
+}
+
 namespace ballast::federate {
 
 struct UserDataOptions {
@@ -27,6 +32,7 @@ struct UserDataOptions {
   double step_seconds = 86400;
   std::optional<double> origin = {};  ///< time at which step 0 begins; none: the first row's step
   int classes = 2;
+  bool colour = false;  ///< pictures: three planes in place of grey
 };
 
 /// "90s", "15m", "6h", "1d", or a plain number of seconds. Throws InvalidInput.
@@ -53,6 +59,12 @@ class UserStore : public ClientStore {
   std::map<int, Samples> batches_;
   int features_ = 0;
 };
+
+/// The rows of a CSV file as one batch, or as batches by their time. Columns are the options'.
+Samples read_step_rows(data::CsvReader& rows, const UserDataOptions& options);
+std::map<int, Samples> read_timed_rows(data::CsvReader& rows, const UserDataOptions& options);
+/// All rows of one CSV file. Not `labelled`: every column is a feature, labels are 0.
+Samples read_csv_samples(const std::string& path, const std::string& label, int classes, bool labelled);
 
 /// A federation from a folder with `client_C_iter_T.csv` for all clients C and steps T (as FedDrift's
 /// reference code writes them). No true concepts are known: its pattern is stationary.

@@ -20,6 +20,11 @@ void add_client(cli::Program& program);
 void add_token(cli::Program& program);
 void add_status(cli::Program& program);
 void add_plan(cli::Program& program);
+void add_predict(cli::Program& program);
+void add_export(cli::Program& program);
+void add_report(cli::Program& program);
+void add_drain(cli::Program& program);
+void add_release(cli::Program& program);
 
 /// FedDrift's drift threshold for a data set (on the error metric), as its authors set it.
 double default_delta(const std::string& data);

@@ -115,10 +115,10 @@ class Client {
     run_ = ticket.run();
     settings_ = from_bytes<WireSettings>(ticket.settings());
     const RunConfig& config = settings_.config;
-    shape_ = {settings_.features, config.hidden > 0 ? config.hidden : 2 * settings_.features,
-              settings_.classes};
+    shape_ = config.shape(settings_.features, settings_.classes);
     runtime_ = std::make_unique<ClientRuntime>(shape_, config, store_);
-    trainer_ = std::make_unique<Trainer>(shape_);
+    trainer_ = make_trainer(shape_);
+    runtime_->set_noise_secret(noise_secret());
     models_.clear();
     if (options_.state.empty()) return;
     const auto saved = newest_checkpoint(options_.state);
@@ -129,6 +129,21 @@ class Client {
     if (run != run_) return;  // of an earlier run
     runtime_->archive(archive);
     number_ = saved->number;
+  }
+
+  // Noise that nobody else can repeat, and that a repeated round repeats.
+  std::uint64_t noise_secret() {
+    if (secret_ != 0) return secret_;
+    const std::string path = options_.state + "/noise-secret";
+    std::string text = new_token();
+    if (!options_.state.empty()) {
+      if (std::filesystem::exists(path)) {
+        text = read_file(path);
+      } else {
+        write_file(path, text);
+      }
+    }
+    return secret_ = checksum64(text) | 1;
   }
 
   void save() {
@@ -224,11 +239,11 @@ class Client {
   std::unique_ptr<v1::Federation::Stub> stub_;
   std::string run_;
   WireSettings settings_;
-  MlpShape shape_;
+  ModelShape shape_;
   std::unique_ptr<ClientRuntime> runtime_;
-  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<LocalTrainer> trainer_;
   std::map<std::string, Params> models_;
-  std::uint64_t number_ = 0;
+  std::uint64_t number_ = 0, secret_ = 0;
   ClientTraffic traffic_;
 };
 

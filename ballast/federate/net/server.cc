@@ -5,10 +5,11 @@
 
 #include <atomic>
 #include <filesystem>
+#include <sstream>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
-#include "ballast/data/safetensors.h"
+#include "ballast/federate/model_file.h"
 #include "ballast/federate/net/checkpoint.h"
 #include "ballast/federate/net/status_page.h"
 #include "federate.grpc.pb.h"
@@ -140,14 +141,32 @@ Json described(const ServerOptions& options) {
           {"rounds", c.rounds},
           {"local_steps", c.local_steps},
           {"batch", c.batch},
+          {"model", to_string(c.model)},
           {"hidden", c.hidden},
+          {"secure", c.secure},
           {"learning_rate", c.optimizer.learning_rate},
           {"fraction", c.fraction},
           {"aggregator", static_cast<int>(c.aggregator.kind)},
           {"compression", c.compression.to_string()},
           {"clip", c.privacy.clip},
           {"noise", c.privacy.noise},
+          {"local_noise", c.privacy.local_noise},
           {"seed", c.seed}};
+}
+
+void write_models(const std::string& folder, const RunLog& log, const ModelShape& shape) {
+  std::filesystem::create_directories(folder);
+  for (std::size_t slot = 0; slot < log.parameters.size(); ++slot) {
+    if (!log.parameters[slot].empty())
+      write_model(fmt::format("{}/{}.safetensors", folder, slot), shape, log.parameters[slot]);
+  }
+}
+
+DeskOptions desk_options(const ServerOptions& options) {
+  DeskOptions desk = options.desk;
+  desk.min_reports = options.min_reports;
+  desk.over_select = options.config.over_select;
+  return desk;
 }
 
 }  // namespace
@@ -155,7 +174,7 @@ Json described(const ServerOptions& options) {
 struct FederationServer::Parts {
   explicit Parts(const ServerOptions& given)
       : options(given),
-        desk(Roster::read(given.tokens), given.desk),
+        desk(Roster::read(given.tokens), desk_options(given)),
         handlers(desk, [this] { return status(); }) {}
 
   Json status() const {
@@ -163,6 +182,22 @@ struct FederationServer::Parts {
     return shown;
   }
 
+  // What an operator left in the state folder.
+  void heed_operator() {
+    const std::string drain = options.state + "/drain", release = options.state + "/release";
+    if (std::filesystem::exists(drain)) {
+      drained = true;
+      std::filesystem::remove(drain);
+    }
+    if (!std::filesystem::exists(release)) return;
+    std::istringstream names(read_file(release, 1 << 16));
+    std::filesystem::remove(release);
+    for (std::string name; names >> name;) {
+      if (!desk.release(name)) fmt::print(stderr, "release: no client is called '{}'\n", name);
+    }
+  }
+
+  bool drained = false;
   ServerOptions options;
   ServerDesk desk;
   Handlers handlers;
@@ -218,6 +253,9 @@ ServerDesk& FederationServer::desk() {
 }
 void FederationServer::stop() {
   parts_->desk.stop();
+}
+bool FederationServer::drained() const {
+  return parts_->drained;
 }
 Json FederationServer::status() const {
   return parts_->status();
@@ -292,17 +330,11 @@ RunLog FederationServer::run() {
     p.desk.archive(archive);
     write_checkpoint(options.state, ++number, archive.bytes());
     show();
+    p.heed_operator();
+    if (p.drained && coordinator.phase() == Phase::open) break;
   }
   RunLog log = coordinator.take_log();
-  std::filesystem::create_directories(options.state + "/models");
-  for (std::size_t slot = 0; slot < log.parameters.size(); ++slot) {
-    if (log.parameters[slot].empty()) continue;
-    const auto array = data::Array::of<float>({log.parameters[slot].size()}, log.parameters[slot]);
-    data::write_safetensors(
-        fmt::format("{}/models/{}.safetensors", options.state, slot), {{"parameters", array.view()}},
-        {{"layout",
-          fmt::format("mlp {} {} {}", settings.features, coordinator.shape().hidden, settings.classes)}});
-  }
+  write_models(options.state + "/models", log, coordinator.shape());
   show();
   p.desk.end();
   p.desk.wait_until_told();

@@ -2,9 +2,10 @@
 // and round, a status page.
 //
 // The state folder: `run.json` (the configuration), `checkpoint-N` (the last three; BLAKE2b hash, then the
-// record), `status.html` and `status.json` (renewed after every phase), `models/*.safetensors` and
-// `assignment.csv` at the end. A server that is started again on the folder goes on with the phase that it
-// was in.
+// record), `status.html` and `status.json` (renewed after every phase), `models/*.safetensors` at the end. A
+// server that is started again on the folder goes on with the phase that it was in. An operator's words are
+// files that `ballast federate drain` and `release` write there: `drain` ends the run after the present step
+// (started again, it goes on), `release` names clients whose quarantine ends.
 #pragma once
 
 #include <memory>
@@ -38,6 +39,8 @@ class FederationServer {
   RunLog run();
   void stop();
   Json status() const;
+  /// Whether run() returned because of an operator's `drain`.
+  bool drained() const;
 
  private:
   struct Parts;

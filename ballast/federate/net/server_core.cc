@@ -48,7 +48,7 @@ void ServerDesk::set_problem(const WireSettings& settings, const std::string& ru
   config_ = settings.config;
   features_ = settings.features;
   classes_ = settings.classes;
-  shape_ = {features_, config_.hidden > 0 ? config_.hidden : 2 * features_, classes_};
+  shape_ = config_.shape(features_, classes_);
   settings_ = to_bytes(settings);
   run_ = run;
   changed_.notify_all();
@@ -117,11 +117,17 @@ std::shared_ptr<const std::string> ServerDesk::blob(const std::string& hash) {
 
 std::size_t ServerDesk::result_limit(int client) {
   const std::lock_guard lock(mutex_);
-  const auto found = open_.find(client);
-  if (found == open_.end()) return 4096;
+  auto found = open_.find(client);
+  if (found == open_.end()) {
+    found = expired_.find(client);  // it may come too late
+    if (found == expired_.end()) return 4096;
+  }
   const ClientTask& task = found->second.task;
+  std::size_t secure = 0;
+  for (const SecureTask& asked : task.secure) secure += 256 + asked.cohort.size() * 192;
   const auto classes = static_cast<std::size_t>(classes_);
-  return 4096 + 8 * classes + task.trains.size() * (64 + config_.compression.bytes(shape_.size())) +
+  return 4096 + secure + task.trains.size() * 8 + 8 * classes +
+         task.trains.size() * (64 + config_.compression.bytes(shape_.size())) +
          task.slots.size() * (2 * sizeof(ScoreStat) * (1 + task.probes.size()) + 8 * classes * classes + 16);
 }
 
@@ -144,7 +150,11 @@ std::string ServerDesk::check(const Open& open, const ClientResult& result) cons
     const Trained& trained = result.trained[k];
     if (trained.slot != job.slot) return "another model than asked for";
     if (!job.upload) continue;
-    if (trained.payload.size() != config_.compression.bytes(shape_.size())) return "wrong layout";
+    if (job.secure) {
+      if (!trained.payload.empty()) return "an update in the clear";
+      if (!trained.masked.empty() && trained.masked.size() != shape_.size() + 1) return "wrong layout";
+    } else if (trained.payload.size() != config_.compression.bytes(shape_.size()))
+      return "wrong layout";
     std::uint64_t expected = 0;
     for (const TrainBatch& batch : job.batches) {
       const std::uint64_t n = known == announced_.end() || known->second.count(batch.step) == 0
@@ -153,6 +163,7 @@ std::string ServerDesk::check(const Open& open, const ClientResult& result) cons
       expected += config_.holdout ? n - n / 5 : n;
     }
     if (job.view == 0 && trained.samples != expected) return "wrong number of samples";
+    if (job.secure) continue;  // a masked vector tells nothing
     const Params zero(shape_.size(), 0.0f);
     for (float value : config_.compression.decode(trained.payload, zero)) {
       if (!std::isfinite(value)) return "parameters that are no finite numbers";
@@ -171,12 +182,46 @@ std::string ServerDesk::refuse(int client, const std::string& reason) {
   return reason;
 }
 
+std::string ServerDesk::push_late(int client, const Open& open, const std::string& record) {
+  ++facts_.late;
+  finished_.insert(open.id);
+  if (!options_.late_next_round || open.task.phase != Phase::train ||
+      config_.compression.kind != Compression::Kind::none)
+    return "late";
+  try {
+    ClientResult result = from_bytes<ClientResult>(record);
+    if (const std::string problem = check(open, result); !problem.empty()) return refuse(client, problem);
+    std::erase_if(result.trained, [](const Trained& trained) { return trained.payload.empty(); });
+    result.absent = result.trained.empty();
+    if (!result.absent) late_.insert_or_assign(client, std::pair(open.task, std::move(result)));
+  } catch (const InvalidInput&) {
+    return refuse(client, "damaged record");
+  }
+  return "late";
+}
+
+bool ServerDesk::release(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  for (std::size_t c = 0; c < roster_.clients.size(); ++c) {
+    if (roster_.clients[c].first != name) continue;
+    violations_.erase(static_cast<int>(c));
+    facts_.quarantined.erase(static_cast<int>(c));
+    changed_.notify_all();
+    return true;
+  }
+  return false;
+}
+
 std::string ServerDesk::push(int client, std::uint64_t id, const std::string& record) {
   const std::lock_guard lock(mutex_);
   if (finished_.count(id) > 0) return "have";
   if (facts_.quarantined.count(client) > 0) return "quarantined";
   const auto found = open_.find(client);
-  if (found == open_.end() || found->second.id != id) return refuse(client, "no such task is open");
+  if (found == open_.end() || found->second.id != id) {
+    const auto past = expired_.find(client);
+    if (past != expired_.end() && past->second.id == id) return push_late(client, past->second, record);
+    return refuse(client, "no such task is open");
+  }
   Open& open = found->second;
   try {
     ClientResult result = from_bytes<ClientResult>(record);
@@ -213,6 +258,7 @@ void ServerDesk::perform(const std::vector<ClientTask>& tasks, const ModelStore&
   }
   std::erase_if(blobs_, [&](const auto& entry) { return in_use.count(entry.first) == 0; });
   open_.clear();
+  const bool training = !tasks.empty() && tasks.front().phase == Phase::train;
   if (finished_.size() > 10'000) finished_.clear();
   bool opening = false;
   for (const ClientTask& task : tasks) {
@@ -227,22 +273,42 @@ void ServerDesk::perform(const std::vector<ClientTask>& tasks, const ModelStore&
   // Clients that never registered are not waited for; one that registers later is, from its next task on.
   changed_.wait_until(lock, deadline_, [&] {
     if (stopped_) return true;
+    std::size_t done = 0;
+    bool all = true;
     for (const auto& [client, open] : open_) {
       const bool expected = facts_.registered.count(client) > 0 && facts_.quarantined.count(client) == 0;
-      if (!open.done && expected) return false;
+      done += open.done ? 1 : 0;
+      all = all && (open.done || !expected);
     }
-    return true;
+    if (training && options_.over_select > 1 &&
+        static_cast<double>(done) >= std::ceil(static_cast<double>(open_.size()) / options_.over_select))
+      return true;
+    return all &&
+           (!training || done >= std::min(open_.size(), static_cast<std::size_t>(options_.min_reports)));
   });
   if (stopped_) throw Interrupted();
   // Who let the deadline pass is not waited for again before it has come back.
   for (const auto& [client, open] : open_) {
-    if (!open.done) facts_.registered.erase(client);
+    if (open.done) continue;
+    if (std::chrono::steady_clock::now() >= deadline_) facts_.registered.erase(client);
+    expired_.insert_or_assign(client, open);
   }
   std::map<int, Open> done = std::exchange(open_, {});
+  std::map<int, std::pair<ClientTask, ClientResult>> late;
+  if (training) late = std::exchange(late_, {});
+  std::erase_if(late, [&](const auto& entry) {  // of this step and an earlier round
+    const ClientTask& past = entry.second.first;
+    return past.step != tasks.front().step || past.round >= tasks.front().round;
+  });
   lock.unlock();
   for (const ClientTask& task : tasks) {
     ClientResult& result = done.at(task.client).result;
     result.client = task.client;
+    if (const auto old = late.find(task.client); result.absent && old != late.end()) {
+      result = old->second.second;
+      result.client = task.client;
+      result.age = task.round - old->second.first.round;
+    }
     sink(result);
   }
 }

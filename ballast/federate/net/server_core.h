@@ -19,6 +19,9 @@ struct DeskOptions {
   int min_clients = 1;           ///< registered before the first step opens
   double open_deadline_s = 60;   ///< how long a step waits for clients' data
   double round_deadline_s = 60;  ///< how long a round waits for results; a timer, no message is needed
+  int min_reports = 1;           ///< a round with fewer waits until its deadline, whoever is there
+  double over_select = 1;        ///< a round closes once tasks / over_select results are in
+  bool late_next_round = false;  ///< late updates count in the next round, with weight 1/sqrt(1 + age)
 };
 
 class ServerDesk : public Workforce {
@@ -50,6 +53,8 @@ class ServerDesk : public Workforce {
   /// "": accepted, "have": was here before; else why not. Refusals are counted; three quarantine the client.
   std::string push(int client, std::uint64_t task, const std::string& record);
   void leave(int client);
+  /// An operator's word: the client's refusals are forgotten. False: no such client.
+  bool release(const std::string& name);
 
   void perform(const std::vector<ClientTask>& tasks, const ModelStore& models, bool share,
                const Sink& sink) override;
@@ -61,7 +66,7 @@ class ServerDesk : public Workforce {
   const std::string& run() const { return run_; }
   std::string settings() const { return settings_; }
   struct Facts {
-    std::uint64_t refused = 0, models_down = 0, results_up = 0;
+    std::uint64_t refused = 0, late = 0, models_down = 0, results_up = 0;
     std::map<std::string, std::uint64_t> reasons;
     std::set<int> registered, quarantined;
   };
@@ -76,6 +81,8 @@ class ServerDesk : public Workforce {
     bool done = false;
     ClientResult result;
   };
+  /// A result whose deadline has passed: counted, and kept for the next round where wished for.
+  std::string push_late(int client, const Open& open, const std::string& record);
   std::string check(const Open& open, const ClientResult& result) const;
   std::string refuse(int client, const std::string& reason);
 
@@ -85,6 +92,8 @@ class ServerDesk : public Workforce {
   std::condition_variable changed_;
   std::map<int, Open> open_;
   std::set<std::uint64_t> finished_;
+  std::map<int, Open> expired_;  // client -> its newest task that nobody waits for
+  std::map<int, std::pair<ClientTask, ClientResult>> late_;         // client -> an update that came too late
   std::map<SlotId, std::pair<std::uint64_t, std::string>> hashes_;  // slot -> version, hash
   std::map<std::string, std::shared_ptr<const std::string>> blobs_;
   std::map<int, std::map<int, std::uint64_t>> announced_;  // client -> step -> samples
@@ -93,7 +102,7 @@ class ServerDesk : public Workforce {
   std::chrono::steady_clock::time_point deadline_;
   Facts facts_;
   std::set<int> told_;
-  MlpShape shape_;
+  ModelShape shape_;
   RunConfig config_;
   std::string run_, settings_;
   int features_ = 0, classes_ = 0;

@@ -21,10 +21,10 @@ void start_sodium() {
 
 void WireSettings::archive(Archive& a) {
   OptimizerConfig& o = config.optimizer;
-  a& features& classes& config.hidden& config.rounds& config.local_steps& config.batch& config.seed& config
-      .cross_eval_batches& config.reset_optimizer& config.holdout& config.privacy.clip& config.compression
-      .kind& config.compression.keep& o.adam& o.learning_rate& o.beta1& o.beta2& o.epsilon& o.weight_decay& o
-      .amsgrad& o.momentum& o.prox;
+  a& features& classes& config.model& config.hidden& config.rounds& config.local_steps& config.batch& config
+      .seed& config.cross_eval_batches& config.reset_optimizer& config.holdout& config.privacy.clip& config
+      .privacy.local_noise& config.privacy.noise& config.compression.kind& config.compression.keep& o.adam& o
+      .learning_rate& o.beta1& o.beta2& o.epsilon& o.weight_decay& o.amsgrad& o.momentum& o.prox;
 }
 
 std::string blake2b(std::string_view bytes) {
@@ -35,8 +35,9 @@ std::string blake2b(std::string_view bytes) {
   return hash;
 }
 
-std::string model_hash(const MlpShape& shape, const Params& params) {
-  std::string bytes = fmt::format("mlp {} {} {}\n", shape.features, shape.hidden, shape.classes);
+std::string model_hash(const ModelShape& shape, const Params& params) {
+  std::string bytes =
+      fmt::format("{} {} {} {}\n", to_string(shape.kind), shape.features, shape.hidden, shape.classes);
   bytes.append(reinterpret_cast<const char*>(params.data()), params.size() * sizeof(float));
   return blake2b(bytes);
 }

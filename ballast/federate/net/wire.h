@@ -20,7 +20,7 @@ struct WireSettings {
 /// BLAKE2b-256, as 32 bytes.
 std::string blake2b(std::string_view bytes);
 /// The hash that names a model: of its layout and its bytes.
-std::string model_hash(const MlpShape& shape, const Params& params);
+std::string model_hash(const ModelShape& shape, const Params& params);
 std::string to_hex(std::string_view bytes);
 
 /// A secret of 32 random bytes, as text.

@@ -17,7 +17,7 @@ namespace {
 constexpr int kBatch = 50;
 
 struct Network : torch::nn::Module {
-  explicit Network(const MlpShape& shape) {
+  explicit Network(const ModelShape& shape) {
     first = register_module("first", torch::nn::Linear(shape.features, shape.hidden));
     second = register_module("second", torch::nn::Linear(shape.hidden, shape.classes));
   }
@@ -68,7 +68,7 @@ double step(Network& network, torch::optim::Adam& optimizer, const Samples& samp
   return loss.item<double>();
 }
 
-Json parity(const Samples& samples, const MlpShape& shape) {
+Json parity(const Samples& samples, const ModelShape& shape) {
   Params params = fresh_params(shape, 3, 0);
   const Params start = params;
   Network network(shape);
@@ -98,7 +98,7 @@ Json parity(const Samples& samples, const MlpShape& shape) {
   return {{"largest_difference", largest}, {"loss_difference", loss_difference}, {"moved", moved}};
 }
 
-Json speed(const Samples& samples, const MlpShape& shape) {
+Json speed(const Samples& samples, const ModelShape& shape) {
   Params params = fresh_params(shape, 3, 0);
   Network network(shape);
   network.assign(params);
@@ -139,7 +139,7 @@ int main(int argc, char** argv) {
   at::set_num_threads(1);
   const auto federation =
       make_federation({.name = "sine", .samples = 500, .seed = 1}, ConceptPattern::stationary(1, 1));
-  const MlpShape shape{2, 4, 2};
+  const ModelShape shape{2, 4, 2};
   const bool fast = argc > 1 && std::string(argv[1]) == "speed";
   fmt::print("{}\n",
              (fast ? speed(federation.batch(0, 0), shape) : parity(federation.batch(0, 0), shape)).dump());
