@@ -38,16 +38,25 @@ struct Benchmark {
   std::function<Check(const Input&, const std::string& slot, const std::vector<ros::Bytes>& outputs,
                       const std::vector<std::size_t>& frames)>
       check;
-  double upper_hz = 2000;  ///< of the peak search
+  double upper_hz = 2000;         ///< of the peak search
+  std::size_t check_frames = 10;  ///< of the functional check, at 20 Hz
 };
 
 const std::vector<Benchmark>& benchmarks();
 /// Throws InvalidInput naming the nearest id.
 const Benchmark& find_benchmark(const std::string& id);
 
+/// A graph of one node with one input and one output of these names; the node's remaps are added.
+GraphSpec one_node(const std::string& id, const std::string& in, const std::string& in_type,
+                   const std::string& out, const std::string& out_type, NodeSpec node);
+
 std::vector<Benchmark> perception_benchmarks();
 std::vector<Benchmark> depth_benchmarks();
 std::vector<Benchmark> motion_benchmarks();
 std::vector<Benchmark> frame_benchmarks();
+std::vector<Benchmark> localization_benchmarks();
+std::vector<Benchmark> avoidance_benchmarks();
+/// m2 to m7: the transforms of m1 beside each of d1 to d6.
+std::vector<Benchmark> loaded_transform_benchmarks();
 
 }  // namespace ballast::robot

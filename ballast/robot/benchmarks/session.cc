@@ -12,6 +12,7 @@
 #include "ballast/base/statistics.h"
 #include "ballast/robot/harness/synthetic_graph.h"
 #include "ballast/robot/node/executor.h"
+#include "ballast/robot/trace/ctf_reader.h"
 #include "ballast/robot/trace/session.h"
 
 namespace ballast::robot {
@@ -55,7 +56,7 @@ Check functional_check(const Benchmark& benchmark, const Input& input, const std
   std::size_t frames = 1;
   for (const auto& stream : box.streams())
     if (!stream.once) frames = stream.messages.size();
-  const std::size_t count = std::min<std::size_t>(frames, 10);
+  const std::size_t count = std::min(frames, benchmark.check_frames);
   const Run run = box.run({.arrival = {.rate_hz = 20}, .count = count, .keep_outputs = count}, sut);
   std::unordered_map<std::int64_t, std::size_t> frame_of;
   for (std::size_t i = 0; i < run.sent.size(); ++i)
@@ -100,8 +101,12 @@ void measure(SessionResult& result, BlackBox& box, Sut& sut, const std::vector<d
       const Run run = box.run(run_options(options, rate, std::min(options.seconds, 2.0)), sut);
       return probe_of(run.analysis(), rate, run.duration_s);
     };
-    result.peak = options.compat ? find_peak_compat(probe) : find_peak(probe, {.upper_hz = upper_hz});
+    result.peak = options.compat
+                      ? find_peak_compat(probe)
+                      : find_peak(probe, {.lower_hz = options.lower_hz,
+                                          .upper_hz = options.upper_hz > 0 ? options.upper_hz : upper_hz});
   }
+  if (options.iterations == 0) return;
   for (const double rate : rates) {
     RateResult at{.rate_hz = rate};
     for (int i = 0; i < options.iterations; ++i) {
@@ -172,6 +177,7 @@ SessionResult run_session(const Benchmark& benchmark, const SessionOptions& opti
   std::vector<std::string> flags;
   const std::string trace_file = folder.path() + "/trace.txt";
   if (options.tracer != "off") flags = {"--tracer", options.tracer, "--trace-out", trace_file};
+  if (options.through_dds) flags.push_back("--no-intra-process");
   std::optional<trace::LttngSession> recording;
   if (options.tracer == "lttng") recording.emplace(folder.path() + "/ctf");
   Sut sut = Sut::graph(graph, options.context.domain_id, folder.path(), flags);
@@ -242,6 +248,7 @@ Json to_json(const SessionResult& result) {
     for (const auto& run : rate.runs) {
       Json item = to_json(run.analysis());
       item["resources"] = to_json(run.resources);
+      item["energy"] = to_json(run.energy);
       item["invalid"] = run.invalid;
       runs.push_back(std::move(item));
     }

@@ -19,7 +19,8 @@ struct SessionOptions {
   std::string slot;              ///< empty: the reference
   std::vector<double> rates_hz;  ///< empty: those of the benchmark
   bool peak = false;
-  bool compat = false;  ///< search and conclude as ros2_benchmark does
+  double lower_hz = 10, upper_hz = 0;  ///< of the search; upper 0: the benchmark's own
+  bool compat = false;                 ///< search and conclude as ros2_benchmark does
   int iterations = 5;
   double seconds = 5;  ///< of one run
   Size size = Size::bench;
@@ -27,6 +28,7 @@ struct SessionOptions {
   ArrivalOptions arrival = {};  ///< the rate is set from rates_hz
   Playback playback = Playback::sweeping;
   std::string executor;        ///< empty: the graph's own
+  bool through_dds = false;    ///< messages between nodes of one process pass through DDS too
   std::string tracer = "off";  ///< of the component hosts: off, internal, lttng
   ros::ContextOptions context = {};
   std::string folder;  ///< where the graph file and logs go; empty: a temporary one

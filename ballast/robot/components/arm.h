@@ -41,9 +41,12 @@ class ArmKinematics {
   Transform3 forward(const JointVector& joints) const;  ///< KDL
 
   enum class Solver {
-    newton,     ///< Newton-Raphson with joint limits on the pseudo-inverse: 100 iterations, eps 1e-6
-    levenberg,  ///< Levenberg-Marquardt: 500 iterations, eps 1e-5
+    newton,     ///< Newton-Raphson with joint limits on the pseudo-inverse: 100 iterations, each of the six
+                ///< components of the remaining twist below 1e-6
+    levenberg,  ///< Levenberg-Marquardt: 500 iterations, the twist's norm (m and rad alike) below 1e-5
   };
+  /// What is left of a solved goal, in metres and in radians: what the solvers' own criteria allow.
+  static double tolerance(Solver solver) { return solver == Solver::newton ? 1.7320509e-6 : 1e-5; }
   /// nullopt when it did not converge.
   std::optional<JointVector> inverse(const Transform3& goal, const JointVector& start, Solver solver) const;
 
@@ -68,6 +71,13 @@ class CollisionChecker {
   virtual ~CollisionChecker() = default;
   virtual Contacts check(const JointVector& joints) = 0;
 };
+
+/// A link's shape in the frame of the base.
+struct ArmCapsule {
+  std::array<double, 3> from{}, to{};  ///< of its axis
+  double radius = 0;
+};
+std::vector<ArmCapsule> arm_capsules(const JointVector& joints);
 
 /// Distance by our own exact capsule and box geometry: segment to segment, and segment to box by refinement.
 /// Slow; the oracle of both libraries, which may differ from it within 2 mm.

@@ -207,6 +207,15 @@ std::unique_ptr<CollisionChecker> CollisionChecker::make(Library library) {
   return std::make_unique<Bullet>();
 }
 
+std::vector<ArmCapsule> arm_capsules(const JointVector& joints) {
+  std::vector<ArmCapsule> result;
+  for (const auto& segment : segments(joints))
+    result.push_back({{segment.a[0], segment.a[1], segment.a[2]},
+                      {segment.b[0], segment.b[1], segment.b[2]},
+                      segment.radius});
+  return result;
+}
+
 double exact_clearance(const JointVector& joints) {
   const auto now = segments(joints);
   double clearance = INFINITY;

@@ -88,7 +88,8 @@ struct ArmKinematics::Impl {
   KDL::ChainIkSolverVel_pinv velocity{chain};
   KDL::JntArray low = to_kdl(arm_lower_limits()), high = to_kdl(arm_upper_limits());
   KDL::ChainIkSolverPos_NR_JL newton{chain, low, high, forward, velocity, 100, 1e-6};
-  KDL::ChainIkSolverPos_LMA levenberg{chain, 1e-5, 500};
+  // Radians weigh as much as metres. KDL's own weights (0.01 for rotations) would end with 1e-3 rad left.
+  KDL::ChainIkSolverPos_LMA levenberg{chain, Eigen::Matrix<double, 6, 1>::Ones(), 1e-5, 500};
 };
 
 ArmKinematics::ArmKinematics() : impl_(std::make_unique<Impl>()) {}

@@ -91,5 +91,7 @@ std::vector<ComponentType> control_components();
 std::vector<ComponentType> arm_components();
 std::vector<ComponentType> transform_components();
 std::vector<ComponentType> navigation_components();
+std::vector<ComponentType> localization_components();
+std::vector<ComponentType> avoidance_components();
 
 }  // namespace ballast::robot

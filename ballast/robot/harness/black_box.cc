@@ -244,6 +244,7 @@ Run BlackBox::run(const RunOptions& options, Sut& sut) {
 
   MonotonicClock clock;
   const auto before = snapshot_resources(sut.pids());
+  energy_.start();
   const std::int64_t clock_offset = ros::realtime_ns() - clock.now_ns();
   const std::int64_t start = clock.now_ns() + kLeadIn;
   std::int64_t last_key = 0;
@@ -280,6 +281,7 @@ Run BlackBox::run(const RunOptions& options, Sut& sut) {
     if (died) break;
     pause_ms(2);
   }
+  run.energy = energy_.stop();
   const auto after = snapshot_resources(sut.pids());
   run.resources = difference(before, after);
   run.duration_s = static_cast<double>(sent_all - start) * 1e-9;

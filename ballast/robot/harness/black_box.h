@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ballast/robot/harness/accounting.h"
+#include "ballast/robot/harness/energy.h"
 #include "ballast/robot/harness/graph_file.h"
 #include "ballast/robot/harness/resources.h"
 #include "ballast/robot/harness/schedule.h"
@@ -50,6 +51,7 @@ struct Run {
   std::vector<std::vector<ros::Bytes>> outputs;  ///< kept payloads, one list a monitor
   std::vector<std::vector<std::int64_t>> output_keys;
   ResourceUse resources;
+  EnergyUse energy;                  ///< of the whole machine during the run, or why nothing is known
   std::vector<std::string> invalid;  ///< the broken run rules; empty: valid
   double duration_s = 0;
   const Analysis& analysis() const { return analyses.at(0); }
@@ -84,6 +86,7 @@ class BlackBox {
   std::vector<std::unique_ptr<ros::RawPublisher>> publishers_;
   std::vector<std::unique_ptr<Monitor>> monitors_;
   ros::GraphCache cache_;
+  EnergyMeter energy_;
   bool once_sent_ = false;
 };
 

@@ -155,12 +155,13 @@ class Subscription : public Executable, private internal::IntraReceiver {
   void accept(std::shared_ptr<const void> message) override {
     {
       const std::lock_guard lock(mutex_);
-      if (queue_.size() >= depth_) {
+      const bool overwritten = queue_.size() >= depth_;
+      if (overwritten) {
         queue_.pop_front();
         overwritten_.fetch_add(1);
       }
       queue_.push_back(std::static_pointer_cast<const Message>(std::move(message)));
-      trace::ring_buffer_enqueue(this, queue_.size());
+      trace::ring_buffer_enqueue(this, entered_++, queue_.size(), overwritten);
       intra_data_.store(true);
     }
     process_.executor().notify(*this);
@@ -173,6 +174,7 @@ class Subscription : public Executable, private internal::IntraReceiver {
     auto message = std::move(queue_.front());
     queue_.pop_front();
     intra_data_.store(!queue_.empty());
+    trace::ring_buffer_dequeue(this, entered_ - queue_.size() - 1, queue_.size());
     return message;
   }
 
@@ -193,6 +195,7 @@ class Subscription : public Executable, private internal::IntraReceiver {
   std::size_t depth_;
   std::mutex mutex_;
   std::deque<std::shared_ptr<const Message>> queue_;
+  std::uint64_t entered_ = 0;  ///< messages that were ever put into the queue
   std::atomic<bool> intra_data_{false}, dds_data_{false};
   std::atomic<std::uint64_t> overwritten_{0}, malformed_{0};
   RawSubscription raw_;  // last: its callbacks use all of the above

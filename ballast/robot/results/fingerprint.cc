@@ -1,6 +1,5 @@
 #include "ballast/robot/results/fingerprint.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -8,20 +7,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "ballast/base/bench.h"
 #include "ballast/base/errors.h"
+#include "ballast/robot/harness/energy.h"
 #include "ballast/robot/harness/schedule.h"
 #include "ballast/robot/trace/points.h"
 #include "ballast/robot/wire/dds.h"
 
 namespace ballast::robot {
 namespace {
-
-namespace fs = std::filesystem;
 
 std::string line_of(const std::string& file) {
   std::ifstream in(file);
@@ -39,15 +35,6 @@ bool is_virtual() {
   for (std::string line; std::getline(in, line);)
     if (line.starts_with("flags") && line.find(" hypervisor") != std::string::npos) return true;
   return false;
-}
-
-std::vector<std::string> matching(const std::string& folder, const std::string& prefix) {
-  std::vector<std::string> result;
-  std::error_code ignored;
-  for (const auto& item : fs::directory_iterator(folder, ignored))
-    if (item.path().filename().string().starts_with(prefix)) result.push_back(item.path().string());
-  std::sort(result.begin(), result.end());
-  return result;
 }
 
 /// How late the harness's own sleep wakes, 99th percentile of 200 periods of 1 ms, in microseconds.
@@ -86,31 +73,6 @@ Json fingerprint() {
                         20;
   facts["dds"] = "Cyclone DDS 0.10";
   return facts;
-}
-
-std::vector<EnergyProvider> energy_providers() {
-  std::vector<EnergyProvider> list;
-  const auto zones = matching("/sys/class/powercap", "intel-rapl:");
-  if (zones.empty()) {
-    list.push_back({"rapl", false, "no zone under /sys/class/powercap"});
-  } else {
-    const bool readable = ::access((zones[0] + "/energy_uj").c_str(), R_OK) == 0;
-    list.push_back({"rapl", readable,
-                    readable ? fmt::format("{} zones", zones.size())
-                             : zones[0] + "/energy_uj is readable by root only"});
-  }
-  const bool pmu = fs::exists("/sys/bus/event_source/devices/power");
-  list.push_back({"perf", pmu, pmu ? "PMU power/energy-pkg/" : "no PMU /sys/bus/event_source/devices/power"});
-  void* nvml = ::dlopen("libnvidia-ml.so.1", RTLD_LAZY);
-  list.push_back({"nvml", nvml != nullptr, nvml ? "libnvidia-ml.so.1" : "libnvidia-ml.so.1 is not here"});
-  if (nvml) ::dlclose(nvml);
-  std::size_t rails = 0;
-  for (const auto& device : matching("/sys/class/hwmon", "hwmon")) rails += matching(device, "power").size();
-  list.push_back(
-      {"hwmon", rails > 0,
-       rails > 0 ? fmt::format("{} power inputs", rails) : "no power*_input under /sys/class/hwmon"});
-  list.push_back({"meter", false, "give the CSV of an external meter with --meter FILE"});
-  return list;
 }
 
 std::vector<Diagnosis> diagnose() {
@@ -165,54 +127,6 @@ std::vector<Diagnosis> diagnose() {
       add("energy: " + provider.name, provider.available, provider.reason,
           "power stays absent, it is never 0");
   return list;
-}
-
-Rapl::Rapl(const std::string& root) {
-  for (const auto& zone : matching(root, "intel-rapl:")) {
-    const std::string name = line_of(zone + "/name");
-    // Sub-zones core and uncore are part of their package: counting them too would count twice.
-    if (!name.starts_with("package") && name != "dram") continue;
-    if (::access((zone + "/energy_uj").c_str(), R_OK) != 0) continue;
-    zones_.push_back(
-        {zone + "/energy_uj", number_of(zone + "/energy_uj"), number_of(zone + "/max_energy_range_uj")});
-  }
-  if (zones_.empty()) throw Unavailable("no readable RAPL zone under " + root);
-}
-
-double Rapl::joules() {
-  double total = 0;
-  for (auto& zone : zones_) {
-    const std::uint64_t now = number_of(zone.file);
-    total += static_cast<double>(now >= zone.last ? now - zone.last : zone.range - zone.last + now) * 1e-6;
-    zone.last = now;
-  }
-  return total;
-}
-
-double meter_joules(const std::string& csv, const std::string& file, double from_s, double to_s) {
-  std::istringstream lines(csv);
-  std::uint64_t number = 0;
-  double joules = 0, last_t = 0, last_w = 0;
-  bool any = false;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    if (line.empty() || line[0] == '#' || (number == 1 && std::isalpha(static_cast<unsigned char>(line[0]))))
-      continue;
-    double t, w;
-    if (std::sscanf(line.c_str(), "%lf,%lf", &t, &w) != 2 || !std::isfinite(t) || !std::isfinite(w))
-      throw InvalidInput::at(file, number, "no sample", "seconds,watts");
-    if (any && t < last_t) throw InvalidInput::at(file, number, "time runs backwards");
-    if (any && t > last_t) {
-      const double a = std::max(last_t, from_s), b = std::min(t, to_s);
-      const auto power = [&](double at) { return last_w + (w - last_w) * (at - last_t) / (t - last_t); };
-      if (b > a) joules += (b - a) * (power(a) + power(b)) / 2;
-    }
-    last_t = t;
-    last_w = w;
-    any = true;
-  }
-  if (!any || last_t < to_s) throw InvalidInput(file + " does not cover the measured window");
-  return joules;
 }
 
 }  // namespace ballast::robot

@@ -105,14 +105,17 @@ std::vector<PublishedSet> read_published(const std::string& path) {
   std::vector<std::string> files;
   if (std::filesystem::is_directory(path)) {
     for (const auto& item : std::filesystem::directory_iterator(path))
-      if (item.path().extension() == ".yaml") files.push_back(item.path().string());
+      if (item.path().extension() == ".yaml" || item.path().extension() == ".json")
+        files.push_back(item.path().string());
     std::sort(files.begin(), files.end());
-    if (files.empty()) throw Unavailable(path + " holds no .yaml file");
+    if (files.empty()) throw Unavailable(path + " holds no .yaml or .json file");
   } else {
     files.push_back(path);
   }
   std::vector<PublishedSet> sets;
-  for (const auto& file : files) sets.push_back(parse_published(read_file(file, 64 << 20), file));
+  for (const auto& file : files)
+    sets.push_back(file.ends_with(".json") ? parse_r2b(read_json(file), file)
+                                           : parse_published(read_file(file, 64 << 20), file));
   return sets;
 }
 

@@ -38,7 +38,9 @@ struct PublishedSet {
 
 /// Throws InvalidInput naming file and line when it is no such file.
 PublishedSet parse_published(const std::string& text, const std::string& file);
-/// Of one file, or of every .yaml of a folder.
+/// A result file of ros2_benchmark. Throws InvalidInput naming the file when it is none.
+PublishedSet parse_r2b(const Json& document, const std::string& file);
+/// Of one file, or of every .yaml (RobotPerf) and .json (ros2_benchmark) of a folder.
 std::vector<PublishedSet> read_published(const std::string& path);
 /// The same keys as the public files, `timestampt` (sic) among them.
 std::string to_yaml(const PublishedSet& set);

@@ -1,15 +1,20 @@
 // Import and audit of the published files, comparison statistics, energy counters.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <thread>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
+#include "ballast/robot/harness/clock_offset.h"
+#include "ballast/robot/harness/energy.h"
 #include "ballast/robot/harness/synthetic_graph.h"
 #include "ballast/robot/results/compare.h"
+#include "ballast/robot/results/exchange.h"
 #include "ballast/robot/results/fingerprint.h"
 #include "ballast/robot/results/published.h"
 
@@ -130,6 +135,38 @@ TEST(Compare, ToldApartOnlyWhenTheyDiffer) {
   EXPECT_EQ(compare_runs({1, 1}, {9, 9}, true, seed).verdict, Verdict3::same);  // two runs show no spread
 }
 
+TEST(Energy, HwmonMultipliesRailsAndIntegratesPower) {
+  const TemporaryFolder folder;
+  const std::string device = folder.path() + "/hwmon0";
+  std::filesystem::create_directories(device);
+  write_file(device + "/power1_input", "2500000\n");  // 2.5 W
+  write_file(device + "/in2_input", "5000\n");        // 5 V x 0.3 A
+  write_file(device + "/curr2_input", "300\n");
+  Hwmon hwmon(folder.path(), 5);
+  EXPECT_NEAR(hwmon.watts_now(), 4.0, 1e-9);
+  const auto start = std::chrono::steady_clock::now();
+  double joules = 0;
+  while (joules < 0.2 && std::chrono::steady_clock::now() - start < std::chrono::seconds(20)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    joules += hwmon.joules();
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_GE(joules, 0.2);
+  EXPECT_LE(joules, 4.0 * seconds + 0.1);
+  EXPECT_THROW(Hwmon("/nonexistent"), Unavailable);
+}
+
+TEST(Energy, AMachineWithoutCountersSaysSoAndNeverZero) {
+  EnergyMeter meter;
+  meter.start();
+  const auto use = to_json(meter.stop());
+  EXPECT_NE(use.contains("unavailable"), use.contains("joules"));
+  if (use.contains("unavailable")) {
+    EXPECT_FALSE(use.contains("watts"));
+    EXPECT_NE(use.at("unavailable").get<std::string>().find("rapl"), std::string::npos);
+  }
+}
+
 TEST(Energy, RaplWrapsAndMeterIntegrates) {
   const TemporaryFolder folder;
   const std::string zone = folder.path() + "/intel-rapl:0";
@@ -159,6 +196,73 @@ TEST(Fingerprint, SaysWhatCannotBeSeen) {
   EXPECT_TRUE(facts.contains("virtual"));
   EXPECT_FALSE(facts["governor"].get<std::string>().empty());
   for (const auto& provider : energy_providers()) EXPECT_FALSE(provider.reason.empty()) << provider.name;
+}
+
+TEST(Exchange, R2bAndRobotPerfFormsComeBackAsTheyWent) {
+  SessionResult result{.id = "a2", .slot = "reference"};
+  RateResult rate{.rate_hz = 30};
+  Run run;
+  std::vector<Sent> sent;
+  std::vector<Received> received;
+  for (std::int64_t i = 0; i < 100; ++i) {
+    sent.push_back({i + 1, i * 33'333'333, i * 33'333'333});
+    if (i % 20 != 7) received.push_back({i + 1, i * 33'333'333 + 2'000'000 + i * 1000});
+  }
+  run.analyses = {analyse(sent, received, {.rate_hz = 30})};
+  run.energy.joules = 20;
+  run.energy.seconds = 4;
+  rate.runs = {run};
+  rate.valid = 1;
+  rate.throughput_hz = {28.5, 28.5, 28.5};
+  rate.loss_percent = {5, 5, 5};
+  result.rates = {rate};
+  const auto set = parse_r2b(to_r2b(result), "ours.json");
+  ASSERT_EQ(set.results.size(), 4u);  // the headline and 30.0fps, latency and throughput each
+  EXPECT_NEAR(*set.results[0].value, 2.099, 1e-6);
+  EXPECT_NEAR(*set.results[0].stated.loss_percent, 5, 1e-9);
+  EXPECT_NEAR(*set.results[0].stated.min, 2.0, 1e-6);
+  const auto published = to_robotperf(result, "this machine", "workstation", "2026-11-24");
+  const auto again = parse_published(to_yaml(published), "ours.yaml");
+  ASSERT_EQ(again.results.size(), 3u);
+  EXPECT_EQ(again.results[0].metric, "latency");
+  EXPECT_NEAR(*again.results[0].value, run.analysis().corrected.max_ms, 1e-3);
+  EXPECT_EQ(again.results[2].metric, "power");
+  EXPECT_NEAR(*again.results[2].value, 5, 1e-9);
+  EXPECT_TRUE(audit({again}).empty());
+  EXPECT_THROW(parse_r2b(Json::object(), "x.json"), InvalidInput);
+  EXPECT_THROW(parse_r2b(Json::array(), "x.json"), InvalidInput);
+}
+
+TEST(ClockOffset, IsFoundWithinItsUncertaintyUnderAsymmetricDelays) {
+  const std::uint64_t seed = 17;
+  Random random(seed);
+  for (int trial = 0; trial < 20; ++trial) {
+    const auto offset = static_cast<std::int64_t>(random.uniform(-5e9, 5e9));
+    std::vector<ClockExchange> exchanges;
+    for (std::int64_t i = 0; i < 200; ++i) {
+      const auto there = 50'000 + static_cast<std::int64_t>(random.exponential() * 2e5);
+      const auto back = 60'000 + static_cast<std::int64_t>(random.exponential() * 4e5);
+      const std::int64_t sent = i * 10'000'000;
+      exchanges.push_back({sent, sent + there + back, sent + there + offset});
+    }
+    const auto found = estimate_offset(exchanges);
+    EXPECT_LE(std::abs(found.offset_ns - offset), found.uncertainty_ns) << "seed " << seed;
+    const auto ways = one_way(exchanges);
+    if (ways.measured) {
+      EXPECT_NEAR(ways.there_ms + ways.back_ms, 0.25 * 3, 0.6);
+    }
+  }
+  // A known offset of exactly symmetric exchanges: one-way times come out exactly and count as measured.
+  std::vector<ClockExchange> even;
+  for (std::int64_t i = 0; i < 100; ++i) {
+    const std::int64_t half = i == 0 ? 1000 : 100'000;
+    even.push_back({i * 1'000'000, i * 1'000'000 + 2 * half, i * 1'000'000 + half + 777});
+  }
+  const auto exact = estimate_offset(even);
+  EXPECT_EQ(exact.offset_ns, 777);
+  EXPECT_EQ(exact.uncertainty_ns, 1000);
+  EXPECT_NEAR(one_way(even).there_ms, 0.1, 1e-9);
+  EXPECT_THROW(estimate_offset({}), InvalidInput);
 }
 
 }  // namespace

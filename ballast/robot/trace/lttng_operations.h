@@ -151,6 +151,46 @@ TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, motion_planning_fini,
                           TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
 TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, motion_planning_cb_fini,
                           TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, visual_odometry_cb_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, visual_odometry_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, visual_odometry_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, visual_odometry_cb_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, map_localization_cb_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, map_localization_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, map_localization_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, map_localization_cb_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, ekf_update_cb_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, ekf_update_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, ekf_update_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, ekf_update_cb_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, mpc_cb_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, mpc_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, mpc_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, mpc_cb_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, perception_avoidance_cb_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, perception_avoidance_init,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, perception_avoidance_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
+TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, perception_avoidance_cb_fini,
+                          TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
 TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, synthetic_cb_init,
                           TP_ARGS(uint64_t, header_sec, uint64_t, header_nsec))
 TRACEPOINT_EVENT_INSTANCE(ros2_image_pipeline, stamped, synthetic_init,

@@ -77,6 +77,16 @@ TRACEPOINT_EVENT(ros2, rcl_timer_init, TP_ARGS(uint64_t, timer_handle, uint64_t,
 TRACEPOINT_EVENT(ros2, rclcpp_timer_callback_added, TP_ARGS(uint64_t, timer_handle, uint64_t, callback),
                  TP_FIELDS(ctf_integer_hex(uint64_t, timer_handle, timer_handle)
                                ctf_integer_hex(uint64_t, callback, callback)))
+TRACEPOINT_EVENT(ros2, rcl_service_init,
+                 TP_ARGS(uint64_t, service_handle, uint64_t, node_handle, uint64_t, rmw_service_handle,
+                         const char*, service_name),
+                 TP_FIELDS(ctf_integer_hex(uint64_t, service_handle, service_handle)
+                               ctf_integer_hex(uint64_t, node_handle, node_handle)
+                                   ctf_integer_hex(uint64_t, rmw_service_handle, rmw_service_handle)
+                                       ctf_string(service_name, service_name)))
+TRACEPOINT_EVENT(ros2, rclcpp_service_callback_added, TP_ARGS(uint64_t, service_handle, uint64_t, callback),
+                 TP_FIELDS(ctf_integer_hex(uint64_t, service_handle, service_handle)
+                               ctf_integer_hex(uint64_t, callback, callback)))
 TRACEPOINT_EVENT(ros2, rclcpp_callback_register, TP_ARGS(uint64_t, callback, const char*, symbol),
                  TP_FIELDS(ctf_integer_hex(uint64_t, callback, callback) ctf_string(symbol, symbol)))
 TRACEPOINT_EVENT(ros2, callback_start, TP_ARGS(uint64_t, callback, uint64_t, is_intra_process),

@@ -163,6 +163,14 @@ void subscription_init(const void* subscription, std::string_view node, std::str
   internal::emit(Point::rclcpp_callback_register, {handle}, topic);
 }
 
+void service_init(const void* service, std::string_view node, std::string_view name) {
+  if (!active()) return;
+  const auto handle = internal::handle_of(service);
+  internal::emit(Point::rcl_service_init, {handle, internal::handle_of(node), handle}, name);
+  internal::emit(Point::rclcpp_service_callback_added, {handle, handle});
+  internal::emit(Point::rclcpp_callback_register, {handle}, name);
+}
+
 void timer_init(const void* timer, std::int64_t period_ns) {
   if (!active()) return;
   const auto handle = internal::handle_of(timer);

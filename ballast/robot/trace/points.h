@@ -50,6 +50,8 @@ enum class Point : std::uint16_t {
   callback_end,
   rclcpp_ring_buffer_enqueue,
   rclcpp_ring_buffer_dequeue,
+  rcl_service_init,
+  rclcpp_service_callback_added,
   operation_cb_init,
   operation_init,
   operation_fini,
@@ -74,6 +76,7 @@ inline bool active() {
 void node_init(const void* node, std::string_view full_name);
 void publisher_init(const void* publisher, std::string_view node, std::string_view topic, int depth);
 void subscription_init(const void* subscription, std::string_view node, std::string_view topic, int depth);
+void service_init(const void* service, std::string_view node, std::string_view name);
 void timer_init(const void* timer, std::int64_t period_ns);
 
 inline void publish(const void* publisher, const void* message) {
@@ -99,8 +102,15 @@ inline void callback_start(const void* callback, bool intra_process) {
 inline void callback_end(const void* callback) {
   if (active()) internal::emit(Point::callback_end, {internal::handle_of(callback)});
 }
-inline void ring_buffer_enqueue(const void* buffer, std::size_t size) {
-  if (active()) internal::emit(Point::rclcpp_ring_buffer_enqueue, {internal::handle_of(buffer), 0, size, 0});
+/// `index` counts the messages that entered the buffer; `overwritten` says that this one pushed out the
+/// oldest.
+inline void ring_buffer_enqueue(const void* buffer, std::uint64_t index, std::size_t size, bool overwritten) {
+  if (active())
+    internal::emit(Point::rclcpp_ring_buffer_enqueue,
+                   {internal::handle_of(buffer), index, size, overwritten});
+}
+inline void ring_buffer_dequeue(const void* buffer, std::uint64_t index, std::size_t size) {
+  if (active()) internal::emit(Point::rclcpp_ring_buffer_dequeue, {internal::handle_of(buffer), index, size});
 }
 /// An event that a session looks for to know that the trace is alive.
 inline void session_marker(std::uint64_t value) {

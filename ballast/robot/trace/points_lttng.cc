@@ -49,6 +49,11 @@ const std::unordered_map<std::string_view, std::array<Stamped, 4>>& operations()
       BALLAST_OPERATION(inverse_kinematics_levenberg),
       BALLAST_OPERATION(direct_kinematics),
       BALLAST_OPERATION(motion_planning),
+      BALLAST_OPERATION(visual_odometry),
+      BALLAST_OPERATION(map_localization),
+      BALLAST_OPERATION(ekf_update),
+      BALLAST_OPERATION(mpc),
+      BALLAST_OPERATION(perception_avoidance),
       BALLAST_OPERATION(synthetic),
       BALLAST_OPERATION(tf2_set_and_lookup),
       BALLAST_OPERATION(navigation_plan),
@@ -143,6 +148,12 @@ void lttng_emit(Point point, std::initializer_list<std::uint64_t> values, std::s
       return;
     case Point::rclcpp_ring_buffer_dequeue:
       tracepoint(ros2, rclcpp_ring_buffer_dequeue, v[0], v[1], v[2]);
+      return;
+    case Point::rcl_service_init:
+      tracepoint(ros2, rcl_service_init, v[0], v[1], v[2], first.c_str());
+      return;
+    case Point::rclcpp_service_callback_added:
+      tracepoint(ros2, rclcpp_service_callback_added, v[0], v[1]);
       return;
     case Point::session_marker:
       tracepoint(ros2_image_pipeline, session_marker, v[0]);

@@ -7,17 +7,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cctype>
-#include <cmath>
 #include <cstdlib>
-#include <filesystem>
 
 #include "ballast/base/errors.h"
+#include "ballast/robot/trace/ctf_reader.h"
 
 namespace ballast::trace {
 namespace {
 
+constexpr const char* kProviders[] = {"ros2", "ros2_image_pipeline", "robotcore_control",
+                                      "robotcore_manipulation", "robotperf_benchmarks"};
 constexpr int kSubBuffers = 4, kSubBufferMib = 4;
 
 /// The exit code and both outputs of a command line.
@@ -51,7 +50,7 @@ bool daemon_answers() {
 std::string lttng_problem() {
   if (::access("/usr/bin/lttng", X_OK) != 0 || ::access("/usr/bin/lttng-sessiond", X_OK) != 0)
     return "lttng-tools is not installed";
-  if (::access("/usr/bin/babeltrace2", X_OK) != 0) return "babeltrace2 is not installed";
+  if (!has_babeltrace()) return "built without libbabeltrace2";
   struct statvfs shared;
   const auto need = static_cast<std::uint64_t>((kSubBuffers + 1) * kSubBufferMib) << 20;
   const auto cpus = static_cast<std::uint64_t>(::sysconf(_SC_NPROCESSORS_CONF));
@@ -61,7 +60,8 @@ std::string lttng_problem() {
   return "";
 }
 
-LttngSession::LttngSession(const std::string& folder) : name_(fmt::format("ballast-{}", ::getpid())) {
+LttngSession::LttngSession(const std::string& folder, const std::string& name)
+    : name_(name.empty() ? fmt::format("ballast-{}", ::getpid()) : name) {
   if (const auto problem = lttng_problem(); !problem.empty())
     throw Unavailable("LTTng cannot be used: " + problem);
   if (!daemon_answers()) {
@@ -79,7 +79,7 @@ LttngSession::LttngSession(const std::string& folder) : name_(fmt::format("balla
   lttng(fmt::format(
       "enable-channel --userspace --session={} --num-subbuf={} --subbuf-size={}M --discard events", name_,
       kSubBuffers, kSubBufferMib));
-  for (const char* provider : {"ros2", "ros2_image_pipeline"})
+  for (const char* provider : kProviders)
     lttng(fmt::format("enable-event --userspace --session={} --channel=events '{}:*'", name_, provider));
   lttng(fmt::format("add-context --userspace --session={} --type=vpid --type=vtid --type=procname", name_));
   lttng("start " + name_);
@@ -97,74 +97,22 @@ LttngSession::~LttngSession() {
   }
 }
 
+void LttngSession::leave_running() {
+  running_ = false;
+  daemon_ = 0;
+}
+
+void stop_lttng(const std::string& name) {
+  if (!daemon_answers()) throw Unavailable("no LTTng session daemon is running");
+  lttng("stop " + name);
+  lttng("destroy " + name);
+}
+
 void LttngSession::stop() {
   if (!running_) return;
   running_ = false;
   lttng("stop " + name_);
   lttng("destroy " + name_);
-}
-
-bool parse_babeltrace_line(const std::string& line, Event& event) {
-  // [12345.678901234] (+?.?????????) host provider:name: { cpu_id = 0 }, { vpid = 1, ... }, { field = 0x2A,
-  // text = "x" }
-  if (line.empty() || line[0] != '[') return false;
-  const auto close = line.find(']'), brace = line.find(": {", close);
-  if (close == std::string::npos || brace == std::string::npos) return false;
-  const auto name_start = line.rfind(' ', brace - 1);
-  if (name_start == std::string::npos) return false;
-  event = {};
-  event.name = line.substr(name_start + 1, brace - name_start - 1);
-  const std::string time = line.substr(1, close - 1);
-  const auto dot = time.find('.');
-  event.time_ns = std::strtoll(time.c_str(), nullptr, 10) * 1'000'000'000;
-  if (dot != std::string::npos)
-    event.time_ns += std::strtoll((time.substr(dot + 1) + "000000000").substr(0, 9).c_str(), nullptr, 10);
-  std::size_t at = brace;
-  while ((at = line.find(" = ", at)) != std::string::npos) {
-    std::size_t start = at;
-    while (start > 0 && (std::isalnum(static_cast<unsigned char>(line[start - 1])) || line[start - 1] == '_'))
-      --start;
-    const std::string field = line.substr(start, at - start);
-    at += 3;
-    if (at < line.size() && line[at] == '"') {
-      const auto end = line.find('"', at + 1);
-      if (end == std::string::npos) return false;
-      event.texts[field] = line.substr(at + 1, end - at - 1);
-      at = end + 1;
-    } else if (at < line.size() && (std::isdigit(static_cast<unsigned char>(line[at])) || line[at] == '-')) {
-      const std::uint64_t value =
-          line[at] == '-' ? static_cast<std::uint64_t>(std::strtoll(line.c_str() + at, nullptr, 10))
-                          : std::strtoull(line.c_str() + at, nullptr, 0);
-      if (field == "vpid") event.pid = value;
-      if (field == "vtid") event.tid = value;
-      event.values[field] = value;
-    }
-  }
-  return true;
-}
-
-Trace read_ctf(const std::string& folder) {
-  if (::access("/usr/bin/babeltrace2", X_OK) != 0) throw Unavailable("babeltrace2 is not installed");
-  if (!std::filesystem::is_directory(folder)) throw Unavailable(folder + " is no folder");
-  const auto [code, output] = shell("babeltrace2 --clock-seconds " + quoted_word(folder));
-  Trace trace;
-  std::size_t start = 0;
-  while (start < output.size()) {
-    const auto end = std::min(output.find('\n', start), output.size());
-    const std::string line = output.substr(start, end - start);
-    start = end + 1;
-    Event event;
-    if (parse_babeltrace_line(line, event)) {
-      trace.events.push_back(std::move(event));
-    } else if (const auto at = line.find("racer discarded "); at != std::string::npos) {
-      trace.discarded += std::max<std::uint64_t>(1, std::strtoull(line.c_str() + at + 16, nullptr, 10));
-    }
-  }
-  if (code != 0) throw InvalidInput(folder + " is no CTF trace: " + output.substr(0, 200));
-  if (trace.events.empty()) throw InvalidInput(folder + " holds no event");
-  std::stable_sort(trace.events.begin(), trace.events.end(),
-                   [](const Event& a, const Event& b) { return a.time_ns < b.time_ns; });
-  return trace;
 }
 
 }  // namespace ballast::trace

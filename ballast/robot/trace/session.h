@@ -1,10 +1,7 @@
-// A LTTng recording of our tracepoints through the `lttng` program, and the reading of CTF traces (ours and
-// those of `ros2 trace`) through `babeltrace2`.
+// A LTTng recording of our tracepoints, and of any ROS 2 program's, through the `lttng` program.
 #pragma once
 
 #include <string>
-
-#include "ballast/robot/trace/event.h"
 
 namespace ballast::trace {
 
@@ -13,13 +10,15 @@ std::string lttng_problem();
 
 class LttngSession {
  public:
-  /// Starts recording the user-space events of the providers `ros2` and `ros2_image_pipeline` with contexts
+  /// Starts recording the user-space events of the providers of ROS 2 and RobotPerf with contexts
   /// vpid, vtid and procname into `folder`. Throws Unavailable when the programs or the shared memory are
   /// missing.
-  explicit LttngSession(const std::string& folder);
+  explicit LttngSession(const std::string& folder, const std::string& name = {});
   ~LttngSession();
   LttngSession(const LttngSession&) = delete;
   void stop();
+  /// The recording, and its daemon, outlive this object; stop_lttng() ends it.
+  void leave_running();
 
  private:
   std::string name_;
@@ -27,10 +26,7 @@ class LttngSession {
   bool running_ = false;
 };
 
-/// All events of a CTF trace folder in order of time; discarded ones are counted from babeltrace2's warnings.
-/// Throws Unavailable without babeltrace2, InvalidInput for a folder that is no trace or holds no event.
-Trace read_ctf(const std::string& folder);
-/// One line of babeltrace2's text form; false when it is none.
-bool parse_babeltrace_line(const std::string& line, Event& event);
+/// Ends a recording that was left running. Throws Unavailable when there is none of this name.
+void stop_lttng(const std::string& name);
 
 }  // namespace ballast::trace

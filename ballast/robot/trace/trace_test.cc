@@ -10,6 +10,7 @@
 #include "ballast/base/file.h"
 #include "ballast/base/random.h"
 #include "ballast/robot/harness/synthetic_graph.h"
+#include "ballast/robot/trace/ctf_reader.h"
 #include "ballast/robot/trace/points.h"
 #include "ballast/robot/trace/session.h"
 #include "ballast/robot/trace/target_chain.h"
@@ -148,19 +149,57 @@ TEST(Lttng, RecordsWhatWasEmittedAndIsReadBack) {
   EXPECT_EQ(trace.events.back().pid, static_cast<std::uint64_t>(::getpid()));
 }
 
-TEST(Babeltrace, LinesOfItsTextForm) {
-  Event event;
-  ASSERT_TRUE(parse_babeltrace_line(
-      "[12345.000000042] (+0.000000001) host ros2:rcl_node_init: { cpu_id = 1 }, { vpid = 7, vtid = 8 }, "
-      "{ node_handle = 0x2A, rmw_handle = 0x0, node_name = \"a = b\", namespace = \"/\" }",
-      event));
-  EXPECT_EQ(event.name, "ros2:rcl_node_init");
-  EXPECT_EQ(event.time_ns, 12345'000'000'042);
-  EXPECT_EQ(event.pid, 7u);
-  EXPECT_EQ(event.value("node_handle"), 42u);
-  EXPECT_EQ(event.texts.at("node_name"), "a = b");
-  EXPECT_FALSE(parse_babeltrace_line("WARNING: something", event));
+TEST(Babeltrace, RefusesWhatIsNoTrace) {
+  if (!has_babeltrace()) GTEST_SKIP() << "built without libbabeltrace2";
   EXPECT_THROW(read_ctf("/nonexistent"), Unavailable);
+  const TemporaryFolder folder;
+  EXPECT_THROW(read_ctf(folder.path()), InvalidInput);
+  write_file(folder.path() + "/metadata", "");
+  EXPECT_THROW(read_ctf(folder.path()), InvalidInput);
+  write_file(folder.path() + "/metadata", "/* CTF 1.8 */\ntrace { major = 1; oops");
+  write_file(folder.path() + "/stream", "xxxx");
+  EXPECT_THROW(read_ctf(folder.path()), InvalidInput);
+}
+
+// A trace written here byte for byte after the CTF 1.8 specification: what the library reads is what was put
+// in.
+TEST(Babeltrace, ReadsAllKindsOfFieldsOfAHandMadeTrace) {
+  if (!has_babeltrace()) GTEST_SKIP() << "built without libbabeltrace2";
+  const TemporaryFolder folder;
+  write_file(folder.path() + "/metadata",
+             "/* CTF 1.8 */\n"
+             "typealias integer { size = 8; align = 8; signed = false; } := u8;\n"
+             "typealias integer { size = 32; align = 8; signed = false; } := u32;\n"
+             "typealias integer { size = 64; align = 8; signed = true; } := i64;\n"
+             "trace { major = 1; minor = 8; byte_order = le; packet.header := struct { u32 magic; }; };\n"
+             "clock { name = c; freq = 1000000000; offset = 0; };\n"
+             "typealias integer { size = 64; align = 8; signed = false; map = clock.c.value; } := time;\n"
+             "stream { event.header := struct { time timestamp; }; event.context := struct { u32 vpid; u32 "
+             "vtid; }; };\n"
+             "event { name = \"ros2:rcl_node_init\"; fields := struct { i64 number; string text; u8 gid[3]; "
+             "}; };\n");
+  std::string stream("\xc1\x1f\xfc\xc1", 4);  // magic
+  const auto number = [&](std::uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) stream += static_cast<char>(value >> (8 * i));
+  };
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    number(1'000'000'042 + i, 8);
+    number(7, 4);
+    number(8 + i, 4);
+    number(static_cast<std::uint64_t>(-5), 8);
+    stream += std::string("a = b\0", 6) + "\x01\xab\xff";
+  }
+  write_file(folder.path() + "/stream", stream);
+  const auto trace = read_ctf(folder.path());
+  ASSERT_EQ(trace.events.size(), 3u);
+  const auto& event = trace.events[1];
+  EXPECT_EQ(event.name, "ros2:rcl_node_init");
+  EXPECT_EQ(event.time_ns, 1'000'000'043);
+  EXPECT_EQ(event.pid, 7u);
+  EXPECT_EQ(event.tid, 9u);
+  EXPECT_EQ(static_cast<std::int64_t>(event.value("number")), -5);
+  EXPECT_EQ(event.texts.at("text"), "a = b");
+  EXPECT_EQ(event.texts.at("gid"), "01abff");
 }
 
 }  // namespace

@@ -95,10 +95,11 @@ void add_import(cli::Program& program) {
     std::string path, benchmark, output;
   };
   auto options = std::make_shared<Options>();
-  auto verb = program.verb("import", "reads RobotPerf's public result files (benchmark.yaml)",
-                           {"ballast robot import ../benchmarks --report published.html",
-                            "ballast robot import a1_perception_2nodes.yaml --json a1.json"});
-  verb->add_option("path", options->path, "file, or folder of .yaml files")->required();
+  auto verb =
+      program.verb("import", "reads result files of RobotPerf (benchmark.yaml) and ros2_benchmark (JSON)",
+                   {"ballast robot import ../benchmarks --report published.html",
+                    "ballast robot import a1_perception_2nodes.yaml --json a1.json"});
+  verb->add_option("path", options->path, "file, or folder of .yaml and .json files")->required();
   verb->add_option("--benchmark", options->benchmark, "only this id");
   verb.run([options](const cli::Common& common) {
     auto sets = read_published(options->path);

@@ -1,12 +1,15 @@
 // `ballast robot run ID...`: black-box measurement of benchmarks of the set.
 #include <fmt/format.h>
 
+#include <ctime>
 #include <filesystem>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
 #include "ballast/robot/benchmarks/session.h"
+#include "ballast/robot/results/exchange.h"
 #include "ballast/robot/results/fingerprint.h"
+#include "ballast/robot/verbs/run_graph.h"
 #include "ballast/robot/verbs/show.h"
 #include "ballast/robot/verbs/verbs.h"
 
@@ -21,8 +24,30 @@ struct RunVerbOptions {
   int iterations = 5;
   double seconds = 5;
   bool compat = false, quick = false;
+  std::string type = "black", transport = "intra", format = "json", hardware;
+  GraphRunOptions graph;
   std::vector<std::string> thresholds;
 };
+
+/// ID-IMPL.json as we write it, and the forms of others when they are asked for.
+void write_result(const RunVerbOptions& options, const SessionResult& result, const Json& document,
+                  const std::string& category) {
+  if (options.folder.empty()) return;
+  const std::string stem = options.folder + "/" + result.id + "-" + result.slot;
+  std::filesystem::create_directories(options.folder);
+  write_file(stem + ".json", document.dump(2) + "\n");
+  if (options.format == "r2b") write_file(stem + ".r2b.json", to_r2b(result).dump(2) + "\n");
+  if (options.format == "robotperf") {
+    const Json machine = fingerprint();
+    const std::time_t now = std::time(nullptr);
+    char date[16];
+    std::strftime(date, sizeof date, "%Y-%m-%d", std::gmtime(&now));
+    const std::string hardware = options.hardware.empty()
+                                     ? machine.value("cpu", machine.value("machine", "unknown"))
+                                     : options.hardware;
+    write_file(stem + ".yaml", to_yaml(to_robotperf(result, hardware, category, date)));
+  }
+}
 
 /// "30" or "peak".
 void set_rates(const std::vector<std::string>& words, SessionOptions& session) {
@@ -75,11 +100,27 @@ bool exceeded(const std::string& threshold, const std::vector<SessionResult>& re
 
 void add_run(cli::Program& program) {
   auto options = std::make_shared<RunVerbOptions>();
-  auto verb = program.verb("run", "measures benchmarks: latency, throughput, loss, CPU, memory",
-                           {"ballast robot run a1 --impl reference,fused --rates 30,peak -o results",
-                            "ballast robot run a2 a5 --iterations 3 --fail-if 'a2.p99_ms>20'"});
+  auto verb = program.verb(
+      "run", "measures benchmarks: latency, throughput, loss, CPU, memory",
+      {"ballast robot run a1 --impl reference,fused --rates 30,peak -o results",
+       "ballast robot run a2 a5 --iterations 3 --fail-if 'a2.p99_ms>20'",
+       "ballast robot run --graph mine.yaml --sut-cmd 'ros2 launch my_pkg mine.launch.py' --bag drive"});
   const auto domain = add_domain_flags(verb);
-  verb->add_option("ids", options->ids, "benchmarks (`ballast robot list`)")->required();
+  verb->add_option("ids", options->ids, "benchmarks (`ballast robot list`)");
+  verb->add_option("--graph", options->graph.graph_file,
+                   "a graph file in place of benchmarks: any ROS 2 system");
+  verb->add_option("--sut-cmd", options->graph.command,
+                   "what starts the system of --graph (default: the file says)");
+  verb->add_option("--bag", options->graph.bag,
+                   "input of --graph (default: generated messages of its types)");
+  verb->add_option("--map", options->graph.maps, "BAG_TOPIC:=GRAPH_TOPIC");
+  verb->add_option("--buffer", options->graph.buffer, "messages of the bag kept a topic")
+      ->check(CLI::Range(1, 100000));
+  verb->add_option("--type", options->type, "black, grey or both methods in one run");
+  verb->add_option("--transport", options->transport, "between the graph's own nodes: intra or cyclone");
+  verb->add_option("--format", options->format,
+                   "beside our JSON: r2b (ros2_benchmark) or robotperf (benchmark.yaml)");
+  verb->add_option("--hardware", options->hardware, "name of this machine in results of --format robotperf");
   verb->add_option("--impl", options->slots, "implementations (default: the reference)")->delimiter(',');
   verb->add_option("--rates", options->rates, "Hz, or peak for the search (default: the published ones)")
       ->delimiter(',');
@@ -106,7 +147,21 @@ void add_run(cli::Program& program) {
     session.playback = playback_from_string(options->playback);
     session.executor = options->executor;
     cli::require_one_of("tracer", options->tracer, {"off", "internal", "lttng"});
+    cli::require_one_of("type", options->type, {"black", "grey", "both"});
+    cli::require_one_of("transport", options->transport, {"intra", "cyclone"});
+    cli::require_one_of("format", options->format, {"json", "r2b", "robotperf"});
+    if (options->ids.empty() == options->graph.graph_file.empty())
+      throw InvalidInput("run needs either benchmarks (`ballast robot list`) or --graph FILE.yaml");
+    if (options->graph.graph_file.empty() && !options->graph.command.empty())
+      throw InvalidInput("--sut-cmd starts the system of a --graph FILE.yaml: give that too");
+    if (options->format != "json" && options->folder.empty())
+      throw InvalidInput("--format " + options->format + " writes files: give -o FOLDER");
     session.tracer = options->tracer;
+    if (options->type != "black" && session.tracer == "off") session.tracer = "internal";
+    if (!options->graph.graph_file.empty() && session.tracer != "off")
+      throw InvalidInput(
+          "a system that another program starts is traced by `ballast robot trace run`, not by run --graph");
+    session.through_dds = options->transport == "cyclone";
     session.seed = common.seed;
     session.context = domain->options();
     std::optional<ros::PrivateDomain> own;
@@ -114,6 +169,14 @@ void add_run(cli::Program& program) {
 
     std::vector<SessionResult> results;
     Json documents = Json::array();
+    if (!options->graph.graph_file.empty()) {
+      session.folder = options->folder;
+      if (common.for_people()) session.progress = [&](const std::string& state) { show_progress(state); };
+      results.push_back(run_graph_file(options->graph, session));
+      if (common.for_people()) show_progress("");
+      documents.push_back(to_json(results.back()));
+      write_result(*options, results.back(), documents.back(), "external");
+    }
     for (const auto& id : options->ids) {
       const Benchmark& benchmark = find_benchmark(id);
       auto slots = options->slots;
@@ -127,12 +190,12 @@ void add_run(cli::Program& program) {
         results.push_back(run_session(benchmark, session));
         if (common.for_people()) show_progress("");
         documents.push_back(to_json(results.back()));
-        if (!options->folder.empty()) write_file(stem + ".json", documents.back().dump(2) + "\n");
+        write_result(*options, results.back(), documents.back(), benchmark.category);
       }
     }
     if (common.for_people()) {
       result_table(results).print(stdout);
-      if (options->tracer != "off") grey_table(results).print(stdout);
+      if (session.tracer != "off") grey_table(results).print(stdout);
     }
     common.write_json(
         {{"schema", "ballast.robot.run/1"}, {"fingerprint", fingerprint()}, {"results", documents}});

@@ -20,6 +20,10 @@ void add_bag(cli::Program& program);
 void add_play(cli::Program& program);
 void add_record(cli::Program& program);
 void add_component_host(cli::Program& program);
+void add_gen(cli::Program& program);
+void add_search(cli::Program& program);
+void add_trace(cli::Program& program);
+void add_ping(cli::Program& program);
 void add_tour(cli::Program& program);
 
 /// --domain, --range, --dialect, as every verb that speaks DDS takes them; defaults from the environment.

@@ -79,6 +79,7 @@ QosPointer make_qos(const QosProfile& profile, bool writer) {
 
 void set_user_data(dds_qos_t* qos, const Context& context, const std::string& type,
                    const EndpointOptions& options) {
+  if (!options.user_data.empty()) dds_qset_userdata(qos, options.user_data.data(), options.user_data.size());
   if (context.options().dialect != Dialect::iron_plus || options.plain_name) return;
   std::string hash = options.type_hash;
   const auto& library = TypeLibrary::standard();

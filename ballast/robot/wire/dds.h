@@ -104,6 +104,7 @@ struct EndpointOptions {
   bool plain_name = false;     ///< take the topic as DDS name, without ROS 2's prefix
   std::string type_hash = {};  ///< empty: that of the standard library when it knows the type
   std::string node = {};       ///< full node name under which the endpoint is announced; empty: none
+  std::string user_data = {};  ///< taken as it is in place of the type hash (services)
   bool ignore_local = false;   ///< do not match endpoints of the same participant
 };
 

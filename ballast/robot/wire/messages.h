@@ -138,6 +138,63 @@ struct UInt8MultiArray {
 
 }  // namespace std_msgs
 
+namespace std_srvs {
+
+/// A message without fields has this one on the wire.
+struct Empty_Request {
+  static constexpr const char* kType = "std_srvs/srv/Empty_Request";
+  std::uint8_t structure_needs_at_least_one_member = 0;
+  bool operator==(const Empty_Request&) const = default;
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("structure_needs_at_least_one_member", self.structure_needs_at_least_one_member);
+  }
+};
+
+struct Empty_Response {
+  static constexpr const char* kType = "std_srvs/srv/Empty_Response";
+  std::uint8_t structure_needs_at_least_one_member = 0;
+  bool operator==(const Empty_Response&) const = default;
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("structure_needs_at_least_one_member", self.structure_needs_at_least_one_member);
+  }
+};
+
+struct Empty {
+  using Request = Empty_Request;
+  using Response = Empty_Response;
+};
+
+struct SetBool_Request {
+  static constexpr const char* kType = "std_srvs/srv/SetBool_Request";
+  bool data = false;
+  bool operator==(const SetBool_Request&) const = default;
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("data", self.data);
+  }
+};
+
+struct SetBool_Response {
+  static constexpr const char* kType = "std_srvs/srv/SetBool_Response";
+  bool success = false;
+  std::string message;
+  bool operator==(const SetBool_Response&) const = default;
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("success", self.success);
+    visitor("message", self.message);
+  }
+};
+
+struct SetBool {
+  using Request = SetBool_Request;
+  using Response = SetBool_Response;
+};
+
+}  // namespace std_srvs
+
 namespace geometry_msgs {
 
 struct Point {
@@ -781,6 +838,10 @@ void for_each_message_type(Visitor&& visitor) {
   visitor.template operator()<std_msgs::MultiArrayLayout>();
   visitor.template operator()<std_msgs::Float64MultiArray>();
   visitor.template operator()<std_msgs::UInt8MultiArray>();
+  visitor.template operator()<std_srvs::Empty_Request>();
+  visitor.template operator()<std_srvs::Empty_Response>();
+  visitor.template operator()<std_srvs::SetBool_Request>();
+  visitor.template operator()<std_srvs::SetBool_Response>();
   visitor.template operator()<geometry_msgs::Point>();
   visitor.template operator()<geometry_msgs::Vector3>();
   visitor.template operator()<geometry_msgs::Quaternion>();
