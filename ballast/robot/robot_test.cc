@@ -8,6 +8,7 @@
 #include "ballast/base/json.h"
 #include "ballast/base/temporary_folder.h"
 #include "ballast/base/testing.h"
+#include "ballast/robot/wire/dds.h"
 
 namespace ballast::robot {
 namespace {
@@ -143,10 +144,14 @@ TEST(Program, AnalyzesATraceByChain) {
 
 TEST(Program, PingsAPongOfAnotherProcess) {
   const TemporaryFolder folder;
-  const auto [code, output] = run_command("cd " + folder.path() +
-                                          " && export ROS_DOMAIN_ID=99; " BALLAST_BINARY_DIR
+  const ros::PrivateDomain domain, empty;
+  const std::string id = std::to_string(domain.id());
+  const auto [code, output] = run_command("cd " + folder.path() + " && export ROS_DOMAIN_ID=" + id +
+                                          "; " BALLAST_BINARY_DIR
                                           "/bin/ballast-robot pong 2>/dev/null & "
-                                          "pong=$!; ROS_DOMAIN_ID=99 " BALLAST_BINARY_DIR
+                                          "pong=$!; ROS_DOMAIN_ID=" +
+                                          id +
+                                          " " BALLAST_BINARY_DIR
                                           "/bin/ballast-robot ping --rounds 50 --json; code=$?; kill $pong; "
                                           "wait $pong; exit $code");
   ASSERT_EQ(code, 0) << output;
@@ -154,7 +159,7 @@ TEST(Program, PingsAPongOfAnotherProcess) {
   EXPECT_EQ(document["lost"], 0);
   // One host, one clock: the offset is small against its own uncertainty and the round trip.
   EXPECT_LE(std::abs(document["offset_ms"].get<double>()), document["round_trip"]["max_ms"].get<double>());
-  EXPECT_EQ(shell("ping --domain 98 --wait 0.2").code, 3);
+  EXPECT_EQ(shell("ping --wait 0.2 --domain " + std::to_string(empty.id())).code, 3);
 }
 
 TEST(Program, SearchesAPeakWithinItsBounds) {
@@ -164,7 +169,7 @@ TEST(Program, SearchesAPeakWithinItsBounds) {
   EXPECT_GE(peak["probes"].size(), 1u);
   for (const auto& probe : peak["probes"]) {
     EXPECT_GE(probe["rate_hz"].get<double>(), 49.9);
-    EXPECT_LE(probe["rate_hz"].get<double>(), 100.1);
+    EXPECT_LE(probe["rate_hz"].get<double>(), 106.0);  // the confirmation tries 5 % more
   }
   EXPECT_EQ(shell("search c3 --lower 50 --upper 20").code, 2);
 }
