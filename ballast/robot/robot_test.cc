@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <string>
 
 #include "ballast/base/file.h"
@@ -66,11 +67,12 @@ constexpr const char* kResizeGraph =
 TEST(Program, GeneratesABagAndMeasuresAGraphFileOnIt) {
   const TemporaryFolder folder;
   const std::string graph = folder.path() + "/mine.yaml", bag = folder.path() + "/camera",
-                    again = folder.path() + "/2";
+                    again = folder.path() + "/again/camera";
   write_file(graph, kResizeGraph);
+  std::filesystem::create_directories(folder.path() + "/again");
   ASSERT_EQ(shell("gen camera -o " + bag + " --seed 4").code, 0);
   ASSERT_EQ(shell("gen camera -o " + again + " --seed 4").code, 0);
-  EXPECT_EQ(read_file(bag + "/camera_0.mcap"), read_file(again + "/2_0.mcap"));
+  EXPECT_TRUE(read_file(bag + "/camera_0.mcap") == read_file(again + "/camera_0.mcap"));
   EXPECT_EQ(shell("bag verify " + bag).code, 0);
   EXPECT_EQ(shell("gen camara -o " + folder.path() + "/3").code, 2);
   const std::string maps = " --bag " + bag + " --map /image_raw:=/image --map /camera_info:=/info";

@@ -76,13 +76,15 @@ Benchmark visual_odometry_benchmark() {
                 input.streams = {std::move(info), std::move(depth), std::move(grey)};
                 return input;
               },
+          // 2 % of a generated way, 5 % of the castle's. The dense baseline keeps no window: 5 % and 15 %.
           // Both ways start at the first answered frame; the largest error on the way counts, in the way's
           // length.
           .check =
-              [](const Input& input, const std::string&, const auto& outputs, const auto& frames) {
+              [](const Input& input, const std::string& slot, const auto& outputs, const auto& frames) {
                 Check check{.passed = outputs.size() >= 10,
                             .what = "largest position error, share of the length of the way",
-                            .limit = input.synthetic ? 0.02 : 0.05};
+                            .limit = slot == "opencv-rgbd" ? (input.synthetic ? 0.05 : 0.15)
+                                                           : (input.synthetic ? 0.02 : 0.05)};
                 Transform3 true_start, start, last_true;
                 double length = 0, worst = 0;
                 std::size_t lost = 0;
@@ -178,7 +180,7 @@ Benchmark localization_benchmark() {
           },
       .input =
           [](Size size, std::uint64_t seed) {
-            const int cells = size == Size::bench ? 400 : 160, poses = size == Size::bench ? 100 : 40;
+            const int cells = size == Size::bench ? 400 : 160, poses = size == Size::bench ? 250 : 80;
             const auto drive = generated_drive(cells, poses, seed);
             Random random(seed, 0xb22);
             Stream map{.topic = {.topic = "/map", .type = "nav_msgs/msg/OccupancyGrid"},

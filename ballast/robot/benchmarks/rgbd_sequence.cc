@@ -110,7 +110,7 @@ RgbdSequence castle_sequence() {
   RgbdSequence sequence;
   const std::string folder = data::try_dataset("castle-rgbd");
   if (folder.empty()) return sequence;
-  const double f = 700, cx = 320, cy = 240, baseline = -0.05;
+  const double f = 700, cx = 320, cy = 240, baseline = 0.05;
   sequence.info = generated_camera(640, 480);
   sequence.info.d.assign(5, 0);
   sequence.info.k = {f, 0, cx, 0, f, cy, 0, 0, 1};
@@ -122,7 +122,7 @@ RgbdSequence castle_sequence() {
     if (raw.size() >= 8) std::memcpy(size, raw.data(), 8);
     if (size[0] != 480 || size[1] != 640 || raw.size() != 8 + 2 * std::size_t{480} * 640)
       throw InvalidInput(depth_file + " is no 640x480 depth frame");
-    // Into the grey camera, which stands 5 cm to the right of the depth camera; the nearest point wins.
+    // Into the grey camera, in whose frame every point lies 5 cm to the right; the nearest point wins.
     cv::Mat depth(480, 640, CV_32FC1, cv::Scalar(0));
     for (int v = 0; v < 480; ++v)
       for (int u = 0; u < 640; ++u) {

@@ -201,7 +201,7 @@ TEST(Fingerprint, SaysWhatCannotBeSeen) {
 TEST(Exchange, R2bAndRobotPerfFormsComeBackAsTheyWent) {
   SessionResult result{.id = "a2", .slot = "reference"};
   RateResult rate{.rate_hz = 30};
-  Run run;
+  robot::Run run;
   std::vector<Sent> sent;
   std::vector<Received> received;
   for (std::int64_t i = 0; i < 100; ++i) {
