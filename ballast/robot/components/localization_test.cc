@@ -62,7 +62,7 @@ TEST(Ekf, NormalisedErrorsLieInTheirChiSquareBand) {
     for (int step = 1; step <= 60; ++step) {
       truth = F::predict(truth, dt);
       for (int i = 0; i < F::kStates; ++i) truth[i] += std::sqrt(noise[i] * dt) * random.normal();
-      F::Measurement m{.time_ns = step * 50'000'000, .states = {}, .values = {}, .variances = {}};
+      F::Measurement m{.time_ns = step * 50'000'000LL, .states = {}, .values = {}, .variances = {}};
       for (int i = F::vx; i < F::kStates; ++i) {
         const double sigma = i <= F::vz ? 0.05 : i <= F::wyaw ? 0.01 : 0.1;
         m.states.push_back(i);
