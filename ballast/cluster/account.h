@@ -21,8 +21,8 @@ struct SuperstepCount {
   std::uint64_t bytes_out = 0, bytes_in = 0;
   std::uint64_t messages_out = 0, messages_in = 0;
   std::uint64_t self_bytes = 0, self_messages = 0;
-  std::uint64_t inbox_bytes = 0;  ///< all payload held at once after the exchange, self included
-  std::uint64_t cpu_ns = 0;       ///< thread CPU time of the machine before this exchange
+  std::uint64_t inbox_bytes = 0;  ///< all payload received, self included: held at once after an exchange
+  std::uint64_t cpu_ns = 0;       ///< thread CPU time of the machine since the end of the last one
   std::uint64_t wall_ns = 0;      ///< from the end of the last exchange to the end of this one
   std::uint64_t wait_ns = 0;      ///< of it, inside the exchange
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 
@@ -9,6 +11,14 @@
 
 namespace ballast::cluster {
 namespace {
+
+// Of the MPI job that a launcher has started this process for; 1: none.
+int launched_ranks() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+    if (const char* size = std::getenv(name)) return std::max(1, std::atoi(size));
+  }
+  return 1;
+}
 
 std::unique_ptr<Transport> make_bare_transport(const Options& options) {
   cli::require_one_of("--transport", options.transport, {"threads", "mpi", "shaped"});
@@ -21,6 +31,12 @@ std::unique_ptr<Transport> make_bare_transport(const Options& options) {
                          fmt::format("{} here: ranks times --machines-per-rank", transport->machines()));
     }
     return transport;
+  }
+  if (const int ranks = launched_ranks(); ranks > 1 && !options.independent) {
+    throw InvalidInput("--transport", options.transport,
+                       fmt::format("mpi here, because mpirun has started {} processes; with threads each of "
+                                   "them would be a cluster of its own",
+                                   ranks));
   }
   if (options.machines < 1 || options.machines > 4096)
     throw InvalidInput("--machines", std::to_string(options.machines), "1 to 4096");

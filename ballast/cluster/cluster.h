@@ -36,6 +36,8 @@ struct Options {
   std::uint64_t inbox_limit_bytes = 0;  ///< 0: none
   std::optional<bool> checksum = {};    ///< nullopt: where bytes really travel (not between plain threads)
   FaultScript faults = {};
+  /// Threads although mpirun has started several such processes: each is a cluster of its own.
+  bool independent = false;
 };
 
 class Cluster {

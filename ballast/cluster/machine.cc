@@ -37,17 +37,19 @@ void Machine::begin_stage(std::string_view name) {
   superstep_ = 0;
 }
 
-// Carries out what the fault script has for this machine at this place.
-void Machine::strike(Outbox& out) {
+// Carries out what the fault script has for this machine at this place. `out`: nullptr in a stream that
+// travels, whose messages are not damaged.
+void Machine::strike(std::vector<Buffer>* out) {
+  const auto message = [&](int to) -> Buffer& { return (*out)[static_cast<std::size_t>(to)]; };
   for (auto fault = settings_.faults.begin(); fault != settings_.faults.end();) {
     const bool here = (fault->stage.empty() || fault->stage == stage_name_) &&
                       (fault->superstep < 0 || static_cast<std::uint32_t>(fault->superstep) == superstep_);
     int to = fault->to;
     const bool damages = fault->kind == Fault::Kind::drop || fault->kind == Fault::Kind::corrupt;
-    for (int d = 0; damages && to < 0 && d < machines(); ++d) {
-      if (d != id_ && !out.to(d).empty()) to = d;
+    for (int d = 0; damages && out != nullptr && to < 0 && d < machines(); ++d) {
+      if (d != id_ && !message(d).empty()) to = d;
     }
-    if (!here || (damages && (to < 0 || to >= machines() || out.to(to).empty()))) {
+    if (!here || (damages && (out == nullptr || to < 0 || to >= machines() || message(to).empty()))) {
       ++fault;
       continue;
     }
@@ -61,17 +63,17 @@ void Machine::strike(Outbox& out) {
         std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(fault->delay_ms));
         break;
       case Fault::Kind::drop:
-        out.to(to).resize(1);
+        message(to).resize(1);
         break;
       case Fault::Kind::corrupt:
-        *out.to(to).data() ^= std::byte{1};
+        *message(to).data() ^= std::byte{1};
         break;
     }
     fault = settings_.faults.erase(fault);
   }
 }
 
-void Machine::open_frame(int source, const Buffer& buffer) const {
+std::uint32_t Machine::open_frame(int source, const Buffer& buffer) const {
   FrameHeader header;
   std::memcpy(&header, buffer.data() - kFrameHeaderBytes, kFrameHeaderBytes);
   std::string problem;
@@ -87,10 +89,25 @@ void Machine::open_frame(int source, const Buffer& buffer) const {
   } else if ((header.flags & 1u) != 0 && header.checksum != checksum64(buffer.bytes())) {
     problem = "its checksum does not fit its content";
   }
-  if (problem.empty()) return;
+  if (problem.empty()) return header.flags;
   throw Unavailable(
       fmt::format("a frame from machine {} to machine {} in stage '{}', superstep {} is damaged: {}", source,
                   id_, stage_name_, superstep_, problem));
+}
+
+void Machine::head_frame(int destination, Buffer& buffer, std::uint32_t flags) const {
+  FrameHeader header;
+  header.source = static_cast<std::uint32_t>(id_);
+  header.destination = static_cast<std::uint32_t>(destination);
+  header.stage = stage_;
+  header.superstep = superstep_;
+  header.flags = flags;
+  header.length = buffer.size();
+  if (settings_.checksum) {
+    header.flags |= 1;
+    header.checksum = checksum64(buffer.bytes());
+  }
+  std::memcpy(buffer.frame().data(), &header, kFrameHeaderBytes);
 }
 
 Inbox Machine::exchange(Outbox out) {
@@ -98,25 +115,11 @@ Inbox Machine::exchange(Outbox out) {
   SuperstepCount count;
   count.stage = stage_;
   count.superstep = superstep_;
-  const std::uint64_t cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
-  count.cpu_ns = cpu - last_cpu_ns_ + helper_cpu_ns_;
-  helper_cpu_ns_ = 0;
-
   auto& buffers = out.buffers();
   for (int d = 0; d < machines(); ++d) {
     Buffer& buffer = buffers[static_cast<std::size_t>(d)];
     if (buffer.empty()) continue;
-    FrameHeader header;
-    header.source = static_cast<std::uint32_t>(id_);
-    header.destination = static_cast<std::uint32_t>(d);
-    header.stage = stage_;
-    header.superstep = superstep_;
-    header.length = buffer.size();
-    if (settings_.checksum) {
-      header.flags = 1;
-      header.checksum = checksum64(buffer.bytes());
-    }
-    std::memcpy(buffer.frame().data(), &header, kFrameHeaderBytes);
+    head_frame(d, buffer, 0);
     if (d == id_) {
       count.self_bytes += buffer.size();
       ++count.self_messages;
@@ -125,12 +128,12 @@ Inbox Machine::exchange(Outbox out) {
       ++count.messages_out;
     }
   }
-  if (!settings_.faults.empty()) strike(out);
+  if (!settings_.faults.empty()) strike(&buffers);
 
   std::vector<Buffer> in;
   const std::uint64_t before = now_ns(CLOCK_MONOTONIC);
   transport_.exchange(id_, where(), buffers, in, pool_);
-  const std::uint64_t after = now_ns(CLOCK_MONOTONIC);
+  count.wait_ns = now_ns(CLOCK_MONOTONIC) - before;
   for (auto& buffer : buffers) pool_.give(std::move(buffer));
 
   for (int s = 0; s < machines(); ++s) {
@@ -149,13 +152,19 @@ Inbox Machine::exchange(Outbox out) {
                     "of {} bytes",
                     id_, count.inbox_bytes, stage_name_, superstep_, settings_.inbox_limit_bytes));
   }
-  count.wait_ns = after - before;
-  count.wall_ns = after - last_wall_ns_;
-  last_wall_ns_ = after;
-  last_cpu_ns_ = now_ns(CLOCK_THREAD_CPUTIME_ID);
+  end_superstep(count);
+  return Inbox(std::move(in), &pool_);
+}
+
+void Machine::end_superstep(SuperstepCount& count) {
+  const std::uint64_t cpu = now_ns(CLOCK_THREAD_CPUTIME_ID), wall = now_ns(CLOCK_MONOTONIC);
+  count.cpu_ns = cpu - last_cpu_ns_ + helper_cpu_ns_;
+  count.wall_ns = wall - last_wall_ns_;
+  helper_cpu_ns_ = 0;
+  last_cpu_ns_ = cpu;
+  last_wall_ns_ = wall;
   account_.supersteps.push_back(count);
   ++superstep_;
-  return Inbox(std::move(in), &pool_);
 }
 
 std::vector<std::vector<std::byte>> Machine::gather(std::span<const std::byte> mine) {

@@ -23,6 +23,7 @@
 #include "ballast/cluster/account.h"
 #include "ballast/cluster/fault.h"
 #include "ballast/cluster/message.h"
+#include "ballast/cluster/stream.h"
 #include "ballast/cluster/transport.h"
 
 namespace ballast::cluster {
@@ -59,6 +60,10 @@ class Machine {
   /// The personalised all-to-all that ends a superstep. Throws MachineLost when a machine is gone,
   /// Unavailable when a frame arrives damaged or the inbox passes its limit.
   Inbox exchange(Outbox out);
+  /// The same in chunks that travel while `fill` still works, each given to `take` when it arrives
+  /// (stream.h).
+  void stream(const std::function<void(Stream&)>& fill,
+              const std::function<void(int source, Reader chunk)>& take, const StreamOptions& options = {});
 
   void barrier() { gather({}); }
   /// The contributions of all machines in the order of their ids.
@@ -87,8 +92,11 @@ class Machine {
 
  private:
   std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine);
-  void strike(Outbox& out);
-  void open_frame(int source, const Buffer& buffer) const;
+  friend class Stream;
+  void strike(std::vector<Buffer>* out);
+  void head_frame(int destination, Buffer& buffer, std::uint32_t flags) const;
+  std::uint32_t open_frame(int source, const Buffer& buffer) const;
+  void end_superstep(SuperstepCount& count);
 
   const int id_;
   Transport& transport_;

@@ -6,13 +6,12 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <numeric>
 
 #include "ballast/base/file.h"
 #include "ballast/base/random.h"
-#include "ballast/base/temporary_folder.h"
 #include "ballast/cluster/cluster.h"
+#include "ballast/cluster/mpi_job.h"
 
 // MPI's profiling layer: every send of the transport passes here, and is counted apart from our own
 // accounting.
@@ -58,6 +57,27 @@ void traffic(Machine& me) {
       const auto bytes = in.bytes_from(s);
       ASSERT_EQ(bytes.size(), size(s, me.id())) << "round " << round << " from " << s;
       for (std::size_t i = 0; i < bytes.size(); ++i) ASSERT_EQ(bytes[i], content(s, me.id(), i));
+    }
+  }
+  // Streams of many small chunks, and of none.
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::uint64_t> sums(static_cast<std::size_t>(machines), 0);
+    const auto n = [&](int s, int d) { return static_cast<std::uint64_t>((s * 7 + d * 3 + round) % 5) * 60; };
+    me.stream(
+        [&](Stream& out) {
+          for (std::uint64_t i = 0; i < 240; ++i) {
+            for (int d = 0; d < machines; ++d) {
+              if (i < n(me.id(), d)) out.to(d).put(i + 1);
+            }
+          }
+        },
+        [&](int source, Reader reader) {
+          while (!reader.empty()) sums[static_cast<std::size_t>(source)] += reader.get<std::uint64_t>();
+        },
+        {.chunk_bytes = 200});
+    for (int s = 0; s < machines; ++s) {
+      const std::uint64_t count = n(s, me.id());
+      ASSERT_EQ(sums[static_cast<std::size_t>(s)], count * (count + 1) / 2);
     }
   }
   const auto value = [](int m) { return std::ldexp(1.0 + m, m * 7 % 50 - 25); };
@@ -114,39 +134,44 @@ TEST(DISABLED_MpiJob, Fault) {
   EXPECT_NO_THROW(cluster.run(traffic));
 }
 
-struct Job {
-  int code;
-  std::string result, log;
-};
+// One rank throws while the others fill and take.
+TEST(DISABLED_MpiJob, FailingStream) {
+  auto cluster = Cluster::open(mpi_options());
+  try {
+    cluster.run([](Machine& me) {
+      me.begin_stage("failing");
+      me.stream(
+          [&](Stream& out) {
+            for (int i = 0; i < 2000; ++i) {
+              out.to(i % me.machines()).put(std::uint64_t{7});
+              if (me.id() == 1 && i == 1000) throw InvalidInput("rank 1 has had enough");
+            }
+          },
+          [](int, Reader) {}, {.chunk_bytes = 64});
+    });
+    FAIL() << "nobody was lost";
+  } catch (const std::exception& error) {
+    if (cluster.is_first()) write_file(std::getenv("BALLAST_TEST_OUT"), error.what());
+  }
+  EXPECT_NO_THROW(cluster.run(traffic));
+}
 
-Job mpirun(int ranks, int per_rank, const std::string& test, const std::string& faults = "") {
-  const TemporaryFolder folder;
-  const std::string out = folder.file("out"), log = folder.file("log");
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const std::string command =
-      "env -u BALLAST_LEFT_OUT OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 BALLAST_TEST_OUT=" +
-      out + " BALLAST_TEST_PER_RANK=" + std::to_string(per_rank) + " BALLAST_TEST_FAULTS='" + faults +
-      "' mpirun --oversubscribe --bind-to none -n " + std::to_string(ranks) + " " + self +
-      " --gtest_also_run_disabled_tests --gtest_filter=DISABLED_MpiJob." + test + " >" + log +
-      " 2>&1 </dev/null";
-  Job job;
-  job.code = std::system(command.c_str());
-  job.result = std::filesystem::exists(out) ? read_file(out) : "";
-  job.log = read_file(log);
-  return job;
+MpiJob mpirun(int ranks, int per_rank, const std::string& test, const std::string& faults = "") {
+  return run_mpi_job(
+      ranks, test,
+      "BALLAST_TEST_PER_RANK=" + std::to_string(per_rank) + " BALLAST_TEST_FAULTS='" + faults + "'");
 }
 
 class Mpi : public testing::Test {
  protected:
   void SetUp() override {
-    if (std::system("mpirun --version >/dev/null 2>&1") != 0)
-      GTEST_SKIP() << "mpirun is not installed (openmpi-bin)";
+    if (!mpirun_is_there()) GTEST_SKIP() << "mpirun is not installed (openmpi-bin)";
   }
 };
 
 TEST_F(Mpi, CountersAreThoseOfThreadsToTheByte) {
   for (const auto& [ranks, per_rank] : {std::pair{1, 3}, {2, 1}, {2, 4}, {3, 2}, {5, 1}}) {
-    const Job job = mpirun(ranks, per_rank, "Traffic");
+    const MpiJob job = mpirun(ranks, per_rank, "Traffic");
     ASSERT_EQ(job.code, 0) << job.log;
     auto threads = Cluster::open({.machines = ranks * per_rank});
     threads.run(traffic);
@@ -156,21 +181,44 @@ TEST_F(Mpi, CountersAreThoseOfThreadsToTheByte) {
 
 TEST_F(Mpi, ALostMachineIsNamedInEveryRankAndTheClusterRunsAgain) {
   for (int machine : {0, 3}) {  // the thread that makes the MPI calls, and one that does not
-    const Job job = mpirun(2, 2, "Fault", "kill " + std::to_string(machine) + " superstep=2");
+    const MpiJob job = mpirun(2, 2, "Fault", "kill " + std::to_string(machine) + " superstep=2");
     ASSERT_EQ(job.code, 0) << job.log;
     EXPECT_EQ(job.result, "machine " + std::to_string(machine) +
                               " was lost in stage 1, superstep 2: killed by the fault script");
   }
 }
 
+TEST_F(Mpi, ARankThatFailsInTheMiddleOfAStreamIsNamedAndTheClusterRunsAgain) {
+  for (int ranks : {2, 4}) {
+    const MpiJob job = mpirun(ranks, 1, "FailingStream");
+    ASSERT_EQ(job.code, 0) << job.log;
+    EXPECT_THAT(job.result, testing::HasSubstr("machine 1 was lost in stage 1, superstep 0: rank 1 has had"));
+  }
+}
+
 TEST_F(Mpi, DamagedFramesAreFound) {
-  const Job job = mpirun(2, 1, "Fault", "corrupt 0 to=1 superstep=0");
+  const MpiJob job = mpirun(2, 1, "Fault", "corrupt 0 to=1 superstep=0");
   ASSERT_EQ(job.code, 0) << job.log;
   EXPECT_THAT(job.result, testing::HasSubstr("from machine 0 to machine 1"));
 }
 
+TEST(DISABLED_MpiJob, ThreadsUnderALauncher) {
+  try {
+    Cluster::open({.machines = 2});
+    FAIL() << "two clusters beside each other";
+  } catch (const InvalidInput& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("2 processes"));
+  }
+  Cluster::open({.machines = 2, .independent = true}).run(traffic);
+}
+
+TEST_F(Mpi, ThreadClustersUnderALauncherAreRefusedUnlessMeant) {
+  const MpiJob job = run_mpi_job(2, "ThreadsUnderALauncher");
+  EXPECT_EQ(job.code, 0) << job.log;
+}
+
 TEST_F(Mpi, AKilledProcessEndsTheJobWithAnError) {
-  const Job job = mpirun(2, 1, "Fault", "die 1 superstep=1");
+  const MpiJob job = mpirun(2, 1, "Fault", "die 1 superstep=1");
   EXPECT_NE(job.code, 0);
   EXPECT_THAT(job.log, testing::ContainsRegex("rank 1"));
 }

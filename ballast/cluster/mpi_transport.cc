@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <thread>
 
 #include "ballast/cluster/rendezvous.h"
@@ -25,6 +26,7 @@ namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 20;
 constexpr int kSizeTag = 1, kDataTag = 2;
+constexpr int kStreamTag = 3;  // plus the number of the run: what a failed run left behind is not taken
 
 int start_mpi() {
   int started = 0, level = MPI_THREAD_SINGLE;
@@ -100,7 +102,10 @@ class MpiTransport : public Transport {
 
   void run(const std::function<void(int)>& body) override {
     rendezvous_.reset();
-    known_to_all_ = false;
+    known_to_all_ = streaming_ = false;
+    run_ = (run_ + 1) % 1024;
+    for (auto& frame : leaving_) abandoned_.push_back(std::move(frame));
+    leaving_.clear();
     for (auto& row : incoming_) {
       for (auto& buffer : row) buffer.clear();
     }
@@ -133,6 +138,59 @@ class MpiTransport : public Transport {
     all = gathered_;
   }
 
+  // Only the thread that may call MPI can stream: one machine a rank.
+  bool can_stream() const override { return per_rank_ == 1; }
+  bool stream_pays() const override { return per_rank_ == 1; }
+  void stream_open(int machine, const Where& where) override {
+    rendezvous_.meet(machine, Meeting::stream, where);
+    lead([&] { agree(Intent(Meeting::stream, where, 0)); });
+    streaming_ = true;
+  }
+  void stream_send(int, int to, Buffer& frame) override {
+    auto& leaving = leaving_.emplace_back();
+    leaving.frame.swap(frame);
+    const auto bytes = leaving.frame.frame();
+    // A frame without payload is control, as the sizes of an exchange are.
+    const auto send = leaving.frame.empty() ? MPI_Issend : MPI_Isend;
+    send(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to, kStreamTag + run_, comm_,
+         &leaving.request);
+    while (!leaving_.empty() && has_left(leaving_.front())) {
+      if (frame.capacity() == 0) frame.swap(leaving_.front().frame);
+      leaving_.pop_front();
+    }
+    frame.clear();
+  }
+  bool stream_receive(int, const Where& where, bool wait, StreamFrame& arrived) override {
+    int there = 0;
+    MPI_Status status;
+    const auto start = std::chrono::steady_clock::now();
+    for (std::uint64_t turns = 1;; ++turns) {
+      MPI_Iprobe(MPI_ANY_SOURCE, kStreamTag + run_, comm_, &there, &status);
+      if (there) break;
+      if (!wait) return false;
+      if (turns > 64) sched_yield();
+      if (turns % 1024 == 0 && seconds_since(start) > timeout_s_) give_up(where.stage, where.superstep);
+    }
+    int count = 0;
+    MPI_Get_count(&status, MPI_BYTE, &count);
+    const auto bytes = static_cast<std::size_t>(count);
+    const auto into = bytes == 0 ? std::span<std::byte>() : arrived.frame.resize_frame(bytes);
+    MPI_Recv(into.data(), count, MPI_BYTE, status.MPI_SOURCE, kStreamTag + run_, comm_, MPI_STATUS_IGNORE);
+    if (bytes == 0) {  // a rank has failed: hear which
+      lead([&] { agree(Intent(Meeting::stream, where, 0)); });
+      throw Unavailable("a rank ended its stream without a reason");
+    }
+    arrived.source = status.MPI_SOURCE;
+    return true;
+  }
+  void stream_close(int machine, const Where& where) override {
+    rendezvous_.meet(machine, Meeting::stream, where);
+    lead([&] { agree(Intent(Meeting::stream, where, 0)); });
+    streaming_ = false;
+    for (auto& leaving : leaving_) MPI_Wait(&leaving.request, MPI_STATUS_IGNORE);
+    leaving_.clear();
+  }
+
   void leave(int machine) noexcept override { rendezvous_.leave(machine); }
 
   void fail(int machine, const Where& where, const std::string& reason) noexcept override {
@@ -141,6 +199,11 @@ class MpiTransport : public Transport {
     if (machine != first_local() || known_to_all_) return;
     try {
       const auto first = rendezvous_.failure();
+      if (streaming_) {  // who waits for frames learns that none will come
+        for (int r = 0; r < ranks_; ++r) {
+          if (r != rank_) MPI_Send(nullptr, 0, MPI_BYTE, r, kStreamTag + run_, comm_);
+        }
+      }
       Intent intent(Meeting::none, {first->stage, first->superstep, {}}, 0);
       intent.failed_machine = first->machine;
       agree(intent, first->reason);
@@ -167,6 +230,27 @@ class MpiTransport : public Transport {
     return size;
   }
 
+  struct Leaving {
+    Buffer frame = {};
+    MPI_Request request = MPI_REQUEST_NULL;
+  };
+  static bool has_left(Leaving& leaving) {
+    int done = 0;
+    MPI_Test(&leaving.request, &done, MPI_STATUS_IGNORE);
+    return done != 0;
+  }
+  static double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  [[noreturn]] void give_up(std::int64_t stage, std::int64_t superstep) const {
+    std::fprintf(
+        stderr,
+        "ballast: rank %d waits since %g s for other ranks in stage %lld, superstep %lld; the job ends\n",
+        rank_, timeout_s_, static_cast<long long>(stage), static_cast<long long>(superstep));
+    MPI_Abort(comm_, static_cast<int>(ExitCode::unavailable));
+    std::abort();
+  }
+
   // The leader's part of a collective; when it learns of a failure elsewhere, its own threads learn of the
   // same.
   template <typename Work>
@@ -190,14 +274,7 @@ class MpiTransport : public Transport {
       MPI_Test(&request, &done, MPI_STATUS_IGNORE);
       if (done) break;
       if (turns > 64) sched_yield();
-      if (turns % 1024 == 0 &&
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > timeout_s_) {
-        std::fprintf(
-            stderr,
-            "ballast: rank %d waits since %g s for other ranks in stage %lld, superstep %lld; the job ends\n",
-            rank_, timeout_s_, static_cast<long long>(mine.stage), static_cast<long long>(mine.superstep));
-        MPI_Abort(comm_, static_cast<int>(ExitCode::unavailable));
-      }
+      if (turns % 1024 == 0 && seconds_since(start) > timeout_s_) give_up(mine.stage, mine.superstep);
     }
     if (all.failed_machine >= 0) {
       known_to_all_ = true;
@@ -392,6 +469,10 @@ class MpiTransport : public Transport {
   std::vector<std::span<const std::byte>> shared_;  // [local machine]
   std::vector<std::vector<std::byte>> gathered_;    // [machine]
   bool known_to_all_ = false;
+  bool streaming_ = false;
+  int run_ = 0;
+  std::deque<Leaving> leaving_;     // frames of the present stream that may not have left
+  std::vector<Leaving> abandoned_;  // those of a run that failed: MPI may still look at them
   std::string lost_reason_;
 };
 

@@ -15,6 +15,25 @@ MachineLost::MachineLost(int machine, std::uint32_t stage, std::uint32_t superst
       superstep_(superstep),
       reason_(reason) {}
 
+namespace {
+[[noreturn]] void no_stream() {
+  throw Unavailable("this transport has no streams");
+}
+}  // namespace
+
+void Transport::stream_open(int, const Where&) {
+  no_stream();
+}
+void Transport::stream_send(int, int, Buffer&) {
+  no_stream();
+}
+bool Transport::stream_receive(int, const Where&, bool, StreamFrame&) {
+  no_stream();
+}
+void Transport::stream_close(int, const Where&) {
+  no_stream();
+}
+
 Rendezvous::Rendezvous(int first, int machines, double timeout_s)
     : first_(first),
       machines_(machines),
@@ -93,6 +112,11 @@ void Rendezvous::fail(int machine, const Where& where, const std::string& reason
   if (failure_) return;
   failure_ = Failure{machine, where.stage, where.superstep, reason};
   changed_.notify_all();
+}
+
+void Rendezvous::stop_if_failed() const {
+  const std::lock_guard lock(mutex_);
+  if (failure_) throw_failure();
 }
 
 std::optional<Rendezvous::Failure> Rendezvous::failure() const {

@@ -16,7 +16,7 @@
 
 namespace ballast::cluster {
 
-enum class Meeting : std::uint32_t { none, exchange, allgather };
+enum class Meeting : std::uint32_t { none, exchange, allgather, stream };
 
 class Rendezvous {
  public:
@@ -36,6 +36,8 @@ class Rendezvous {
     std::uint32_t stage, superstep;
     std::string reason;
   };
+  /// Throws MachineLost if a party has failed.
+  void stop_if_failed() const;
   /// The first failure since reset().
   std::optional<Failure> failure() const;
 

@@ -36,6 +36,12 @@ class MachineLost : public Unavailable {
   std::string reason_;
 };
 
+/// A frame of a stream, as it arrives.
+struct StreamFrame {
+  int source = -1;
+  Buffer frame = {};
+};
+
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -55,6 +61,18 @@ class Transport {
   /// Everyone's contribution, in the order of machine ids.
   virtual void allgather(int machine, const Where& where, std::span<const std::byte> mine,
                          std::vector<std::vector<std::byte>>& all) = 0;
+  /// Streams: frames that leave while their sender still works. All machines open, each sends and receives as
+  /// it likes, all close after each has received all that was sent to it. Whether a transport can at all, and
+  /// whether time is to be won by it:
+  virtual bool can_stream() const { return false; }
+  virtual bool stream_pays() const { return false; }
+  virtual void stream_open(int machine, const Where& where);
+  /// The frame may be one without payload. Its buffer is taken or left.
+  virtual void stream_send(int machine, int to, Buffer& frame);
+  /// The next frame that has arrived, if any; `wait`: waits for one.
+  virtual bool stream_receive(int machine, const Where& where, bool wait, StreamFrame& arrived);
+  virtual void stream_close(int machine, const Where& where);
+
   /// This machine has ended well and makes no more calls.
   virtual void leave(int machine) noexcept = 0;
   /// This machine has failed: all others leave their present or next call with MachineLost.

@@ -66,6 +66,49 @@ std::vector<Ablation> ablations() {
   };
 }
 
+// Techniques that move the same bytes in less time: with and without in turn, on an emulated network.
+void timed_rows(const cli::Common& common, Bench& bench) {
+  struct Timed {
+    std::string id, what;
+    Cell cell;
+    void (*turn_off)(Options&);
+  };
+  const Timed all[] = {
+      {"overlap",
+       "tasks run while others still travel",
+       {.theta = 0, .item_bytes = 64, .machines = 8, .tasks = 20'000, .keys = 20'000},
+       [](Options& o) { o.overlap = false; }},
+      {"memory",
+       "sizes and skew of the stage before serve",
+       {.theta = 1.5, .item_bytes = 64, .machines = 16, .tasks = 2'000, .keys = 20'000},
+       [](Options& o) { o.remember = false; }},
+  };
+  for (const auto& one : all) {
+    cli::stop_if_interrupted();
+    auto cluster =
+        cluster::Cluster::open({.machines = one.cell.machines, .transport = "shaped", .seed = common.seed});
+    Options on{.hot_keys = 0};
+    Options off = on;
+    one.turn_off(off);
+    Comparison comparison;
+    for (int turn = 0; turn < 4; ++turn) {
+      for (const auto& [name, options] : {std::pair{"with", on}, {"without", off}}) {
+        const auto runs = run_cell(cluster, one.cell, {"td-orch"}, options, common.seed, 4);
+        for (std::size_t r = 1; r < runs.size(); ++r)  // the first finds an empty memory
+          comparison.figures[name].push_back(runs[r].seconds);
+      }
+    }
+    bench.add({.id = "off." + one.id,
+               .what = "time of a stage without: " + one.what,
+               .unit = "s",
+               .better = Better::lower,
+               .note = "emulated network",
+               .comparison = comparison,
+               .ours_name = "with",
+               .peer_name = "without"});
+  }
+}
+
 }  // namespace
 
 void ablation_rows(const cli::Common& common, Bench& bench) {
@@ -77,8 +120,10 @@ void ablation_rows(const cli::Common& common, Bench& bench) {
     auto cluster = cluster::Cluster::open({.machines = one.cell.machines, .seed = common.seed});
     Options off = one.on;
     one.turn_off(off);
-    const auto with = run_cell(cluster, one.cell, {"td-orch"}, one.on, common.seed)[0],
-               without = run_cell(cluster, one.cell, {"td-orch"}, off, common.seed)[0];
+    Cell cell = one.cell;
+    cell.made_on_demand = true;
+    const auto with = run_cell(cluster, cell, {"td-orch"}, one.on, common.seed)[0],
+               without = run_cell(cluster, cell, {"td-orch"}, off, common.seed)[0];
     if (with.answer != without.answer) throw StageFailed("td-orch gives another answer without " + one.id);
     const auto kib = [](const Outcome& o) { return static_cast<double>(o.report.busiest_bytes()) / 1024; };
     const std::string supersteps = fmt::format("{}, {}", with.report.supersteps, without.report.supersteps),
@@ -99,6 +144,7 @@ void ablation_rows(const cli::Common& common, Bench& bench) {
   }
   if (common.for_people()) table.print(stdout);
   bench.section().table(table);
+  timed_rows(common, bench);
 }
 
 void ablation_suite(const cli::Common& common) {

@@ -1,9 +1,10 @@
-// `--fanout auto`. First one allreduce of four numbers: is there an owner that would send so much more than
-// the mean that a forest could pay at all? If not, flat. Else every machine's 64 heaviest keys climb one tree
-// of fan-out 4 (every node merges and keeps 64, so that nobody receives P sketches); its root evaluates the
-// bytes model for flat, sqrt(P), 4 and 2, and the choice comes back down the same tree. Small batches (under
-// 1000 tasks a machine on average), for which the sketch would not be small beside the stage, take flat up to
-// 16 machines and 4 above; so does everything without `sketch`.
+// `--fanout auto`. First four numbers of all machines (outlook.h: of the stage before, or by one allreduce):
+// is there an owner that would send so much more than the mean that a forest could pay at all? If not, flat.
+// Else, once in 16 stages of a store, every machine's 64 heaviest keys climb one tree of fan-out 4 (every
+// node merges and keeps 64, so that nobody receives P sketches); its root evaluates the bytes model for flat,
+// sqrt(P), 4 and 2, and the choice comes back down the same tree. Small batches (under 1000 tasks a machine
+// on average), for which the sketch would not be small beside the stage, take flat up to 16 machines and 4
+// above; so does everything without `sketch`.
 #pragma once
 
 #include "ballast/orch/bytes_model.h"
@@ -11,49 +12,56 @@
 
 namespace ballast::orch::internal {
 
+/// Of this machine. Items are counted, not weighed: their mean size may be known only later.
 template <typename C, typename S>
-std::string auto_fanout(Stage<C, S>& stage, const RecordSizes& sizes) {
+SkewFacts skew_facts(Stage<C, S>& stage, const RecordSizes& sizes) {
+  const int machines = stage.me.machines();
+  Options flat = stage.options;
+  flat.fanout = "flat";
+  const Limits limits = make_limits(flat, sizes, Forest::flat(machines));
+  std::vector<std::uint64_t> pulled(static_cast<std::size_t>(machines), 0);
+  SkewFacts facts{.tasks = stage.batch.size()};
+  for (const auto& group : stage.groups().all()) {
+    if (group.count > limits.leaf) {
+      ++facts.pulled;
+      facts.busiest_owner_pulled = std::max(facts.busiest_owner_pulled, ++pulled[group.owner]);
+    } else {
+      facts.pushed += group.count;
+    }
+  }
+  return facts;
+}
+
+/// `facts`: of all machines. `memory`: of the store; nullptr: it keeps none.
+template <typename C, typename S>
+std::string auto_fanout(Stage<C, S>& stage, const RecordSizes& sizes, const SkewFacts& facts,
+                        StageMemory* memory) {
   using Key = typename C::Key;
   auto& me = stage.me;
   const int machines = me.machines();
   if (machines <= 4) return "flat";
   const std::string plain = machines <= 16 ? "flat" : "4";
   if (!stage.options.sketch) return plain;
-
-  // What a flat stage would move, from this machine's own groups: the same decision that its leaves would
-  // take.
-  using Table = absl::flat_hash_map<Key, std::uint64_t, KeyHash<Key>>;
-  Table table(0, KeyHash<Key>{stage.options.hash_mask});
-  for (std::size_t i = 0; i < stage.batch.size(); ++i) ++table[stage.batch.key(i)];
-  Options flat = stage.options;
-  flat.fanout = "flat";
-  const Limits limits = make_limits(flat, sizes, Forest::flat(machines));
-  std::vector<double> pulled(static_cast<std::size_t>(machines), 0);
-  struct Facts {
-    std::uint64_t tasks;
-    double moved, pulled, busiest_owner;
-  };
-  Facts facts{stage.batch.size(), 0, 0, 0};
-  for (const auto& [key, count] : table) {
-    if (count > limits.leaf) {
-      const auto owner = static_cast<std::size_t>(stage.store.owner(key));
-      pulled[owner] += sizes.item;
-      facts.pulled += sizes.item;
-      facts.busiest_owner = std::max(facts.busiest_owner, pulled[owner] * (machines - 1));
-    } else {
-      facts.moved += static_cast<double>(count) * (sizes.task + sizes.reply);
-    }
-  }
-  facts.moved += facts.pulled;
-  facts = me.allreduce(facts, [](Facts a, const Facts& b) {
-    return Facts{a.tasks + b.tasks, a.moved + b.moved, a.pulled + b.pulled,
-                 std::max(a.busiest_owner, b.busiest_owner)};
-  });
   const std::uint64_t all = facts.tasks, mean = all / static_cast<std::uint64_t>(machines);
   if (mean < 1000) return plain;
   // A forest can spare the busiest owner no more than what it sends above the mean.
-  if (facts.busiest_owner - facts.pulled / machines < 0.1 * facts.moved / machines) return "flat";
+  const double pulled = static_cast<double>(facts.pulled) * sizes.item;
+  const double moved = pulled + static_cast<double>(facts.pushed) * (sizes.task + sizes.reply);
+  const double busiest = static_cast<double>(facts.busiest_owner_pulled) * sizes.item * (machines - 1);
+  if (busiest - pulled / machines < 0.1 * moved / machines) return "flat";
+  if (memory != nullptr && memory->stages_left > 0) {
+    --memory->stages_left;
+    return memory->fanout;
+  }
 
+  Options flat = stage.options;
+  flat.fanout = "flat";
+  const Limits limits = make_limits(flat, sizes, Forest::flat(machines));
+  using Table = absl::flat_hash_map<Key, std::uint64_t, KeyHash<Key>>;
+  Table table(0, KeyHash<Key>{stage.options.hash_mask});
+  for (const auto& group : stage.groups().all()) {
+    if (group.count > limits.leaf) table.emplace(stage.batch.key(group.first), group.count);
+  }
   const std::size_t sketch = std::clamp<std::size_t>(mean / 150, 8, 64);
   const auto heaviest = [&] {
     std::vector<std::pair<std::uint64_t, Key>> list;
@@ -127,7 +135,12 @@ std::string auto_fanout(Stage<C, S>& stage, const RecordSizes& sizes) {
     const cluster::Inbox in = out.exchange();
     read_bundles<1>(in, [&](int, std::size_t, Reader& reader) { choice = reader.get<std::int32_t>(); });
   }
-  return choice == 0 ? "flat" : std::to_string(choice);
+  const std::string word = choice == 0 ? "flat" : std::to_string(choice);
+  if (memory != nullptr) {
+    memory->fanout = word;
+    memory->stages_left = StageMemory::kStagesASketchServes - 1;
+  }
+  return word;
 }
 
 }  // namespace ballast::orch::internal

@@ -4,11 +4,13 @@
 //   push         every task goes to the owner of its item, runs there, replies
 //   pull         every task asks for its item; no request is spared
 //   pull-dedup   every machine asks once for each item it needs, runs its tasks, sends back one merged update
-//   a key reference    all tasks, and the items they ask for, to machine 0; one task after another in order
-//   of ids
+//                a key
+//   reference    all tasks, and the items they ask for, to machine 0; one task after another in order of ids
+//
+// All but the reference run their tasks on Options::threads threads, as td-orch does.
 #pragma once
 
-#include "ballast/orch/stage.h"
+#include "ballast/orch/runners.h"
 
 namespace ballast::orch::internal {
 
@@ -16,24 +18,26 @@ template <typename C, typename S>
 void run_push(Stage<C, S>& stage) {
   using Key = typename C::Key;
   auto& me = stage.me;
-  BundleOutbox<1> out(me);
-  for (std::size_t i = 0; i < stage.batch.size(); ++i) {
-    const Key& key = stage.batch.key(i);
-    const int owner = stage.store.owner(key);
-    Buffer& buffer = out.record(owner, 0);
-    const std::size_t before = buffer.size();
-    Task<C>::put(buffer, key, stage.id_of(i), stage.batch.context(i));
-    if (!stage.is_me(owner)) stage.counters.task_bytes += buffer.size() - before;
-  }
-  stage.counters.header_bytes += out.header_bytes();
-  const cluster::Inbox in = out.exchange();
-  std::vector<Task<C>> tasks;
-  read_bundles<1>(in, [&](int, std::size_t, Reader& reader) {
-    auto task = Task<C>::get(reader);
-    if (stage.options.threads > 1) return tasks.push_back(std::move(task));
-    stage.execute_at_root(task.key, task.id, task.context);
-  });
-  stage.execute_at_root(std::span<const Task<C>>(tasks));
+  RootTasks<C, S> tasks(stage);
+  std::optional<BundleStream<1>> out;
+  me.stream(
+      [&](cluster::Stream& stream) {
+        out.emplace(me, stream);
+        for (std::size_t i = 0; i < stage.batch.size(); ++i) {
+          const Key& key = stage.batch.key(i);
+          const int owner = stage.store.owner(key);
+          Buffer& buffer = out->record(owner, 0);
+          const std::size_t before = buffer.size();
+          Task<C>::put(buffer, key, stage.id_of(i), stage.batch.context(i));
+          if (!stage.is_me(owner)) stage.counters.task_bytes += buffer.size() - before;
+        }
+      },
+      [&](int source, Reader chunk) {
+        read_bundle<1>(chunk, [&](std::size_t, Reader& reader) { tasks.add(Task<C>::get(reader), source); });
+      },
+      {.overlap = stage.options.overlap});
+  stage.counters.header_bytes += out->header_bytes();
+  tasks.finish();
   stage.close_directly();
 }
 
@@ -65,20 +69,22 @@ void run_pull(Stage<C, S>& stage, bool dedup) {
   std::vector<Group> groups;
   constexpr auto kNone = std::numeric_limits<std::uint32_t>::max();
   std::vector<std::uint32_t> next(batch.size(), kNone);
-  std::vector<std::uint32_t> last;
-  absl::flat_hash_map<Key, std::uint32_t, KeyHash<Key>> place(0, KeyHash<Key>{stage.options.hash_mask});
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    const auto task = static_cast<std::uint32_t>(i);
-    if (dedup) {
-      const auto [found, is_new] = place.try_emplace(batch.key(i), static_cast<std::uint32_t>(groups.size()));
-      if (!is_new) {
-        next[last[found->second]] = task;
-        last[found->second] = task;
-        continue;
-      }
+  if (dedup) {
+    const auto& keys = stage.groups();
+    std::vector<std::uint32_t> last;
+    for (const auto& group : keys.all()) {
+      groups.push_back({group.first, group.owner});
+      last.push_back(group.first);
     }
-    groups.push_back({task, static_cast<std::uint32_t>(stage.store.owner(batch.key(i)))});
-    last.push_back(task);
+    for (std::uint32_t i = 0; i < batch.size(); ++i) {
+      const std::uint32_t g = keys.of(i);
+      if (i == groups[g].first) continue;
+      next[last[g]] = i;
+      last[g] = i;
+    }
+  } else {
+    for (std::uint32_t i = 0; i < batch.size(); ++i)
+      groups.push_back({i, static_cast<std::uint32_t>(stage.store.owner(batch.key(i)))});
   }
 
   BundleOutbox<1> requests(me);
@@ -97,16 +103,16 @@ void run_pull(Stage<C, S>& stage, bool dedup) {
   answer_requests(stage, requests, items);
   const cluster::Inbox in = items.exchange();
   std::vector<std::size_t> answered(asked.size(), 0);
-  read_bundles<1>(in, [&](int source, std::size_t, Reader& reader) {
-    const auto item = ItemWire<C>::get(reader);
-    const auto s = static_cast<std::size_t>(source);
-    std::optional<typename C::Update> own;
-    std::uint32_t i = groups[asked[s][answered[s]++]].first;
-    const Key& key = batch.key(i);
-    for (; i != kNone; i = next[i])
-      stage.execute(key, stage.id_of(i), batch.context(i), item ? &*item : nullptr, own);
-    if (own) (stage.is_me(source) ? stage.at_root : stage.elsewhere).add(key, std::move(*own));
+  ItemTasks tasks(stage, [&](const Key& key, auto update, std::uint32_t source) {
+    (stage.is_me(static_cast<int>(source)) ? stage.at_root : stage.elsewhere).add(key, std::move(update));
   });
+  read_bundles<1>(in, [&](int source, std::size_t, Reader& reader) {
+    const auto s = static_cast<std::size_t>(source);
+    std::uint32_t i = groups[asked[s].at(answered[s]++)].first;
+    tasks.begin(batch.key(i), ItemWire<C>::get(reader), static_cast<std::uint32_t>(source));
+    for (; i != kNone; i = next[i]) tasks.add(stage.id_of(i), batch.context(i));
+  });
+  tasks.finish();
   stage.close_directly();
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ballast/base/errors.h"
+#include "ballast/orch/groups.h"
 #include "ballast/orch/task.h"
 
 namespace ballast::orch {
@@ -92,6 +93,7 @@ class Batch {
   std::vector<State> state_;
   std::vector<std::pair<std::size_t, std::string>> errors_;
   std::vector<std::pair<Key, Context>> follow_ups_;
+  internal::Groups<Key> groups_;  ///< of the stage that runs it
 };
 
 }  // namespace ballast::orch

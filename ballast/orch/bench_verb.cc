@@ -27,7 +27,7 @@ struct BenchOptions {
   int machines_per_rank = 1;
   bool write = false, rank_order = false, quick = false;
   bool no_forest = false, no_merge = false, no_park = false, no_direct_pull = false, no_fuse = false,
-       no_sketch = false, always_pull = false, check_merge = false;
+       no_sketch = false, no_overlap = false, no_memory = false, always_pull = false, check_merge = false;
   double spill = -1;
   int threads = 1;
   std::string segment = "262144";
@@ -53,6 +53,8 @@ void table_suite(const BenchOptions& given, const cli::Common& common) {
   base.direct_pull = !given.no_direct_pull;
   base.fuse = !given.no_fuse;
   base.sketch = !given.no_sketch;
+  base.overlap = !given.no_overlap;
+  base.remember = !given.no_memory;
   base.spill = given.spill;
   base.check_merge = given.check_merge;
   base.segment_bytes = parse_count("--segment", given.segment);
@@ -169,6 +171,9 @@ void add_bench(cli::Program& program) {
   verb->add_flag("--no-direct-pull", options->no_direct_pull, "items go back down the tree, hop by hop");
   verb->add_flag("--no-fuse", options->no_fuse, "all replies in the last superstep");
   verb->add_flag("--no-sketch", options->no_sketch, "auto looks at the number of machines only");
+  verb->add_flag("--no-overlap", options->no_overlap, "tasks run only when all have arrived");
+  verb->add_flag("--no-memory", options->no_memory,
+                 "every stage asks anew for sizes and skew, in place of taking those of the one before");
   auto* spill = verb->add_option(
       "--spill", options->spill,
       "an owner with more than 1 + this times the mean work gives tasks back (default: never)");

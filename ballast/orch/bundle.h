@@ -75,6 +75,54 @@ class BundleOutbox {
   std::uint64_t header_bytes_ = 0;
 };
 
+/// The same on a stream: every chunk is a bundle of its own, and leaves when it is full. There is no
+/// superstep to end here; that is the stream's.
+template <std::size_t Sections>
+class BundleStream {
+ public:
+  using Counts = std::array<std::uint32_t, Sections>;
+
+  BundleStream(cluster::Machine& me, cluster::Stream& out)
+      : me_(me), out_(out), counts_(static_cast<std::size_t>(me.machines())), latest_(counts_.size(), 0) {
+    out.before_leaving = [this](int machine, std::span<std::byte> chunk) {
+      const auto d = static_cast<std::size_t>(machine);
+      std::memcpy(chunk.data(), &counts_[d], sizeof(Counts));
+      counts_[d] = Counts{};
+      latest_[d] = 0;
+      if (machine != me_.id()) header_bytes_ += sizeof(Counts);
+    };
+  }
+  BundleStream(const BundleStream&) = delete;
+  BundleStream& operator=(const BundleStream&) = delete;
+
+  Buffer& record(int machine, std::size_t section) {
+    Buffer& buffer = out_.to(machine);
+    const auto d = static_cast<std::size_t>(machine);
+    if (out_.begins(machine)) buffer.put(Counts{});
+    BALLAST_CHECK(section >= latest_[d], "sections of a bundle are filled in order");
+    latest_[d] = static_cast<std::uint8_t>(section);
+    ++counts_[d][section];
+    return buffer;
+  }
+  std::uint64_t header_bytes() const { return header_bytes_; }
+
+ private:
+  cluster::Machine& me_;
+  cluster::Stream& out_;
+  std::vector<Counts> counts_;
+  std::vector<std::uint8_t> latest_;  ///< section filled last in the present chunk
+  std::uint64_t header_bytes_ = 0;
+};
+
+/// Calls read(section, reader) for every record of one bundle.
+template <std::size_t Sections, typename Read>
+void read_bundle(Reader& reader, Read read) {
+  const auto counts = reader.get<std::array<std::uint32_t, Sections>>();
+  for (std::size_t section = 0; section < Sections; ++section) {
+    for (std::uint32_t i = 0; i < counts[section]; ++i) read(section, reader);
+  }
+}
+
 /// Calls read(source, section, reader) for every record of every message, in the order of sources and
 /// sections.
 template <std::size_t Sections, typename Read>
@@ -82,10 +130,8 @@ void read_bundles(const cluster::Inbox& in, Read read) {
   for (int source = 0; source < in.machines(); ++source) {
     Reader reader = in.from(source);
     if (reader.empty()) continue;
-    const auto counts = reader.get<std::array<std::uint32_t, Sections>>();
-    for (std::size_t section = 0; section < Sections; ++section) {
-      for (std::uint32_t i = 0; i < counts[section]; ++i) read(source, section, reader);
-    }
+    read_bundle<Sections>(reader,
+                          [&](std::size_t section, Reader& record) { read(source, section, record); });
   }
 }
 

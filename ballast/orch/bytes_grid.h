@@ -9,7 +9,7 @@
 
 namespace ballast::orch {
 
-/// What a bytes-only model gives for one cell, in units of 1024 bytes: sigma 32, rho 16, keys in rank order.
+/// What a bytes-only model gives for one cell, in units of 1000 bytes: sigma 32, rho 16.
 struct ModelCell {
   double theta;
   std::uint32_t item_bytes;
@@ -17,7 +17,7 @@ struct ModelCell {
   std::uint64_t tasks;
   struct Figure {
     std::string method;
-    double kib;
+    double kb;
   };
   std::vector<Figure> figures;
 };

@@ -198,7 +198,8 @@ Flows model_td_orch(int machines, const std::vector<KeyDemand>& demands, const R
   const auto height = static_cast<std::size_t>(forest.height());
   const double item = sizes.item + (height > 1 ? kSlotBytes : 0);
   std::vector<Route> routes;
-  std::size_t levels = 0;  // L, of all keys
+  std::size_t levels =
+      height == 1 ? 1 : 0;  // L, of all keys; a flat stage has its superstep for items in any case
   for (const auto& demand : demands) {
     routes.push_back(follow(
         demand, forest, limits, [&](int level, int from, int to, std::uint64_t tasks, std::uint64_t metas) {

@@ -4,7 +4,7 @@
 // the exact demand for each of its keys, although no machine heard more than its children say.
 #pragma once
 
-#include "ballast/orch/stage.h"
+#include "ballast/orch/runners.h"
 
 namespace ballast::orch::internal {
 
@@ -72,19 +72,29 @@ class Contention {
 
   /// Collective.
   Parked<C> run() {
-    Up up(me_);
-    park_at_leaf(up);
-    for (int level = 1; level < forest_.height(); ++level) {
+    Root root(*this);
+    if (forest_.height() == 1) {
+      flat(root);
+    } else {
+      Up up(me_);
+      park_at_leaf(up);
+      for (int level = 1; level < forest_.height(); ++level) {
+        const cluster::Inbox in = send(up);
+        Up next(me_);
+        pass_node(in, level, next);
+        up = std::move(next);
+      }
       const cluster::Inbox in = send(up);
-      Up next(me_);
-      pass_node(in, level, next);
-      up = std::move(next);
+      root.run_own();
+      read_bundles<2>(
+          in, [&](int source, std::size_t section, Reader& reader) { root.take(section, reader, source); });
     }
-    reach_root(send(up));
+    agree(root.finish());
     return std::move(parked_);
   }
 
  private:
+  class Root;
   static constexpr std::size_t kTasks = 0, kMetas = 1;
   using Up = BundleOutbox<2>;
   static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
@@ -104,13 +114,15 @@ class Contention {
            !options.always_pull;
   }
 
-  void put_task(Up& up, int to, const Key& key, TaskId id, const typename C::Context& context) {
+  template <typename Out>
+  void put_task(Out& up, int to, const Key& key, TaskId id, const typename C::Context& context) {
     Buffer& buffer = up.record(to, kTasks);
     const std::size_t before = buffer.size();
     Task<C>::put(buffer, key, id, context);
     if (!stage_.is_me(to)) stage_.counters.task_bytes += buffer.size() - before;
   }
-  void put_meta(Up& up, int to, const Key& key, const Meta& meta) {
+  template <typename Out>
+  void put_meta(Out& up, int to, const Key& key, const Meta& meta) {
     Buffer& buffer = up.record(to, kMetas);
     const std::size_t before = buffer.size();
     Wire<Key>::put(buffer, key);
@@ -124,43 +136,46 @@ class Contention {
 
   // At the leaves. Groups of this machine's tasks: what it owns itself waits for the root's turn, small
   // groups start to climb, large ones stay.
-  void park_at_leaf(Up& up) {
+  template <typename Out>
+  void park_at_leaf(Out& up) {
     auto& batch = stage_.batch;
-    struct Group {
-      std::uint32_t count = 0, owner = 0, slot = kNone;
-      double bytes = 0;  ///< of pushing the group, replies included
-    };
-    std::vector<Group> groups;
-    std::vector<std::uint32_t> group_of(batch.size());
-    const bool by_bytes = weighing();
-    absl::flat_hash_map<Key, std::uint32_t, KeyHash<Key>> place(0, KeyHash<Key>{stage_.options.hash_mask});
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const auto [found, is_new] = place.try_emplace(batch.key(i), static_cast<std::uint32_t>(groups.size()));
-      if (is_new) groups.push_back({.owner = static_cast<std::uint32_t>(stage_.store.owner(batch.key(i)))});
-      group_of[i] = found->second;
-      ++groups[found->second].count;
-      if (by_bytes) groups[found->second].bytes += push_bytes(i);
+    auto& counters = stage_.counters;
+    const auto& groups = stage_.groups();
+    // What becomes of each group: kOwn, kClimbs, or the slot in which it stays.
+    constexpr std::uint32_t kOwn = kNone, kClimbs = kNone - 1;
+    std::vector<std::uint32_t> fate(groups.all().size());
+    std::vector<double> bytes;  // of pushing a group, replies included
+    if (weighing()) {
+      bytes.resize(fate.size(), 0);
+      for (std::size_t i = 0; i < batch.size(); ++i) bytes[groups.of(i)] += push_bytes(i);
+    }
+    for (std::size_t g = 0; g < fate.size(); ++g) {
+      const KeyGroup& group = groups.all()[g];
+      if (stage_.is_me(static_cast<int>(group.owner))) {
+        fate[g] = kOwn;
+        continue;
+      }
+      ++counters.groups;
+      if (bytes.empty() ? group.count <= limits_.leaf : bytes[g] <= sizes_.item + sizes_.meta) {
+        fate[g] = kClimbs;
+        counters.most_tasks_of_key = std::max<std::uint64_t>(counters.most_tasks_of_key, group.count);
+        continue;
+      }
+      fate[g] = parked_.park({.key = batch.key(group.first)});
+      parked_.slots.back().own_tasks.reserve(group.count);
+      parked_.leaves_for[group.owner].push_back(fate[g]);
+      ++counters.leaf_slots;
     }
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      Group& group = groups[group_of[i]];
-      const auto owner = static_cast<int>(group.owner);
-      if (stage_.is_me(owner)) {
+      const std::uint32_t g = groups.of(i);
+      if (fate[g] == kClimbs) {
+        put_task(up, forest_.next_hop(static_cast<int>(groups.all()[g].owner), 1, me_.id()), batch.key(i),
+                 stage_.id_of(i), batch.context(i));
+      } else if (fate[g] == kOwn) {
         own_keys_.push_back(static_cast<std::uint32_t>(i));
-        continue;
+      } else {
+        parked_.slots[fate[g]].own_tasks.push_back(static_cast<std::uint32_t>(i));
       }
-      if (by_bytes ? group.bytes <= sizes_.item + sizes_.meta : group.count <= limits_.leaf) {
-        put_task(up, forest_.next_hop(owner, 1, me_.id()), batch.key(i), stage_.id_of(i), batch.context(i));
-        stage_.counters.most_tasks_of_key =
-            std::max<std::uint64_t>(stage_.counters.most_tasks_of_key, group.count);
-        continue;
-      }
-      if (group.slot == kNone) {
-        group.slot = parked_.park({.key = batch.key(i)});
-        parked_.slots.back().own_tasks.reserve(group.count);
-        parked_.leaves_for[group.owner].push_back(group.slot);
-        ++stage_.counters.leaf_slots;
-      }
-      parked_.slots[group.slot].own_tasks.push_back(static_cast<std::uint32_t>(i));
     }
     // Meta-tasks in the order of slots, so that a flat root can answer by position.
     for (std::size_t owner = 0; owner < parked_.leaves_for.size(); ++owner) {
@@ -170,7 +185,6 @@ class Contention {
         put_meta(up, to, pile.key, {machine(), slot, 1, pile.own_tasks.size()});
       }
     }
-    for (const auto& group : groups) stage_.counters.groups += !stage_.is_me(static_cast<int>(group.owner));
   }
 
   /// What came to a transit node for one key.
@@ -260,40 +274,92 @@ class Contention {
     pile.metas[level - 1].push_back(above);
   }
 
+  // The only superstep of a flat phase 1: chunks travel while the leaf still sorts out its tasks, and are
+  // taken as they come.
+  void flat(Root& root) {
+    std::optional<BundleStream<2>> up;
+    me_.stream(
+        [&](cluster::Stream& out) {
+          up.emplace(me_, out);
+          park_at_leaf(*up);
+          root.run_own();
+        },
+        [&](int source, Reader chunk) {
+          read_bundle<2>(chunk,
+                         [&](std::size_t section, Reader& reader) { root.take(section, reader, source); });
+        },
+        {.overlap = stage_.options.overlap});
+    stage_.counters.header_bytes += up->header_bytes();
+  }
+
   // The end of phase 1: pushed tasks run (or wait for what is decided about them), meta-tasks wait for their
   // item to be sent.
-  void reach_root(const cluster::Inbox& in) {
-    const Options& options = stage_.options;
-    absl::flat_hash_map<Key, std::uint64_t, KeyHash<Key>> demand(0, KeyHash<Key>{options.hash_mask});
-    const bool counting = options.hot_keys > 0;
-    const bool waiting = options.threads > 1 || options.spill >= 0;
-    std::vector<typename Stage<C, S>::Job> own;
-    for (std::uint32_t i : own_keys_) {
-      const Key& key = stage_.batch.key(i);
-      if (counting) ++demand[key];
-      own.push_back({&key, stage_.id_of(i), &stage_.batch.context(i), stage_.store.find(key)});
+  class Root {
+   public:
+    explicit Root(Contention& c)
+        : c_(c),
+          stage_(c.stage_),
+          tasks_(stage_),
+          demand_(0, KeyHash<Key>{stage_.options.hash_mask}),
+          counting_(stage_.options.hot_keys > 0),
+          spilling_(stage_.options.spill >= 0) {}
+
+    // Tasks of this machine whose items lie here.
+    void run_own() {
+      std::vector<typename Stage<C, S>::Job> own;
+      own.reserve(c_.own_keys_.size());
+      for (std::size_t begin = 0; begin < c_.own_keys_.size(); begin += Stage<C, S>::kTogether) {
+        const std::size_t end = std::min(c_.own_keys_.size(), begin + Stage<C, S>::kTogether);
+        if constexpr (requires(const Key& key) { stage_.store.prefetch(key); }) {
+          for (std::size_t j = begin; j < end; ++j) stage_.store.prefetch(stage_.batch.key(c_.own_keys_[j]));
+        }
+        for (std::size_t j = begin; j < end; ++j) {
+          const std::uint32_t i = c_.own_keys_[j];
+          const Key& key = stage_.batch.key(i);
+          if (counting_) ++demand_[key];
+          own.push_back({&key, stage_.id_of(i), &stage_.batch.context(i), stage_.store.find(key)});
+        }
+      }
+      stage_.execute_jobs_at_root(own);
     }
-    stage_.execute_jobs_at_root(own);
-    int levels = 0;
-    read_bundles<2>(in, [&](int, std::size_t section, Reader& reader) {
+
+    void take(std::size_t section, Reader& reader, int source) {
       if (section == kTasks) {
         auto task = Task<C>::get(reader);
-        if (counting) ++demand[task.key];
-        if (waiting) return parked_.root_tasks.push_back(std::move(task));
-        return stage_.execute_at_root(task.key, task.id, task.context);
+        if (counting_) ++demand_[task.key];
+        if (!spilling_) return tasks_.add(std::move(task), source);
+        return c_.parked_.root_tasks.push_back(std::move(task));
       }
       Key key = Wire<Key>::get(reader);
       const Meta meta = Meta::unpack(reader.get<std::uint64_t>());
       stage_.counters.root_meta_count += meta.count;
-      if (counting) demand[key] += meta.count;
-      levels = std::max(levels, static_cast<int>(meta.level));
-      parked_.root_metas.emplace_back(std::move(key), meta);
-    });
-    for (const auto& [key, tasks] : demand) stage_.note_demand(key, tasks);
-    agree(levels);
-  }
+      if (counting_) demand_[key] += meta.count;
+      levels_ = std::max(levels_, static_cast<int>(meta.level));
+      c_.parked_.root_metas.emplace_back(std::move(key), meta);
+    }
 
+    /// The number of levels below this owner.
+    int finish() {
+      tasks_.finish();
+      for (const auto& [key, wanted] : demand_) stage_.note_demand(key, wanted);
+      return levels_;
+    }
+
+   private:
+    Contention& c_;
+    Stage<C, S>& stage_;
+    RootTasks<C, S> tasks_;
+    absl::flat_hash_map<Key, std::uint64_t, KeyHash<Key>> demand_;
+    const bool counting_, spilling_;
+    int levels_ = 0;
+  };
+
+  // In a flat forest there is nothing to agree on: phase 2 is one superstep, in one piece.
   void agree(int levels) {
+    if (forest_.height() == 1 && stage_.options.spill < 0) {
+      parked_.levels = 1;
+      return;
+    }
     struct Facts {
       std::int64_t levels;
       std::uint64_t segments, tasks;

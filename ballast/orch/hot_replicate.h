@@ -4,7 +4,7 @@
 // takes the exact counts of the keys and the sizes of all records.
 #pragma once
 
-#include "ballast/orch/stage.h"
+#include "ballast/orch/runners.h"
 
 namespace ballast::orch::internal {
 
@@ -32,9 +32,7 @@ void run_hot_replicate(Stage<C, S>& stage, const RecordSizes& sizes) {
   // Which keys are hot.
   std::vector<Count> counts;
   {
-    Table table(0, KeyHash<Key>{stage.options.hash_mask});
-    for (std::size_t i = 0; i < batch.size(); ++i) ++table[batch.key(i)];
-    for (const auto& [key, count] : table) counts.emplace_back(count, key);
+    for (const auto& group : stage.groups().all()) counts.emplace_back(group.count, batch.key(group.first));
     heaviest(counts);
   }
   BundleOutbox<1> sketch(me);
@@ -90,32 +88,39 @@ void run_hot_replicate(Stage<C, S>& stage, const RecordSizes& sizes) {
     }
   }
   std::vector<std::vector<std::uint32_t>> local(hot.size());
+  const auto& groups = stage.groups();
+  constexpr auto kCold = std::numeric_limits<std::uint32_t>::max();
+  std::vector<std::uint32_t> hot_of(groups.all().size(), kCold);
+  for (std::size_t g = 0; g < hot_of.size(); ++g) {
+    const auto found = place.find(batch.key(groups.all()[g].first));
+    if (found != place.end()) hot_of[g] = found->second;
+  }
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    const Key& key = batch.key(i);
-    if (const auto found = place.find(key); found != place.end()) {
-      local[found->second].push_back(static_cast<std::uint32_t>(i));
+    const std::uint32_t g = groups.of(i);
+    if (hot_of[g] != kCold) {
+      local[hot_of[g]].push_back(static_cast<std::uint32_t>(i));
       continue;
     }
-    const int owner = stage.store.owner(key);
+    const auto owner = static_cast<int>(groups.all()[g].owner);
     Buffer& buffer = out.record(owner, 1);
     const std::size_t before = buffer.size();
-    Task<C>::put(buffer, key, stage.id_of(i), batch.context(i));
+    Task<C>::put(buffer, batch.key(i), stage.id_of(i), batch.context(i));
     if (!stage.is_me(owner)) stage.counters.task_bytes += buffer.size() - before;
   }
   stage.counters.header_bytes += out.header_bytes();
   const cluster::Inbox in = out.exchange();
-  read_bundles<2>(in, [&](int source, std::size_t section, Reader& reader) {
-    if (section == 1) {
-      const auto task = Task<C>::get(reader);
-      return stage.execute_at_root(task.key, task.id, task.context);
-    }
-    const auto h = reader.get<std::uint32_t>();
-    const auto item = ItemWire<C>::get(reader);
-    std::optional<typename C::Update> own;
-    for (std::uint32_t i : local.at(h))
-      stage.execute(hot[h], stage.id_of(i), batch.context(i), item ? &*item : nullptr, own);
-    if (own) (stage.is_me(source) ? stage.at_root : stage.elsewhere).add(hot[h], std::move(*own));
+  RootTasks<C, S> cold(stage);
+  ItemTasks copied(stage, [&](const Key& key, auto update, std::uint32_t source) {
+    (stage.is_me(static_cast<int>(source)) ? stage.at_root : stage.elsewhere).add(key, std::move(update));
   });
+  read_bundles<2>(in, [&](int source, std::size_t section, Reader& reader) {
+    if (section == 1) return cold.add(Task<C>::get(reader), source);
+    const auto h = reader.get<std::uint32_t>();
+    copied.begin(hot.at(h), ItemWire<C>::get(reader), static_cast<std::uint32_t>(source));
+    for (std::uint32_t i : local[h]) copied.add(stage.id_of(i), batch.context(i));
+  });
+  copied.finish();
+  cold.finish();
   stage.close_directly();
 }
 

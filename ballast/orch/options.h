@@ -46,12 +46,14 @@ struct Options {
   bool direct_pull = true;   ///< items go straight to the slots; false: back down the tree, hop by hop
   bool fuse = true;          ///< replies ride with the items; false: all of them in the last superstep
   bool sketch = true;        ///< auto may look at the hottest keys; false: by the number of machines alone
+  bool remember = true;      ///< sizes and skew of the store's last stage serve for this one (outlook.h)
   /// An owner whose work is more than (1 + spill) times the mean sends items to where tasks came from;
   /// negative: never.
   double spill = -1;
   std::uint64_t segment_bytes = std::uint64_t{256} << 10;  ///< items above it go down the tree in pieces
+  bool overlap = true;       ///< tasks of a flat stage travel in chunks and run while others are still sent
   bool check_merge = false;  ///< merge some updates again in other orders; the stage fails if that matters
-  int threads = 1;           ///< on which a machine runs its tasks (push and td-orch)
+  int threads = 1;           ///< on which a machine runs its tasks (all but the reference)
 };
 
 /// The forest that these options ask for (auto: flat, until it is chosen). Throws InvalidInput naming the

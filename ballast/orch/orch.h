@@ -22,6 +22,7 @@
 #include "ballast/orch/forest.h"
 #include "ballast/orch/hot_replicate.h"
 #include "ballast/orch/options.h"
+#include "ballast/orch/outlook.h"
 #include "ballast/orch/report.h"
 #include "ballast/orch/sort_method.h"
 #include "ballast/orch/stage.h"
@@ -33,14 +34,14 @@ namespace ballast::orch {
 
 namespace internal {
 
-/// sigma, B and rho of this stage: agreed by all machines.
+/// Whether the sizes of a class are known without asking anyone.
+template <typename C>
+constexpr bool kFixedSizes =
+    Wire<typename C::Item>::kFixed&& Wire<typename C::Key>::kFixed&& Wire<typename C::Context>::kFixed;
+
 template <typename C, typename S>
-RecordSizes record_sizes(cluster::Machine& me, const S& store, const Batch<C>& batch) {
-  RecordSizes sizes;
-  struct Sums {
-    std::uint64_t items = 0, item_bytes = 0, tasks = 0, task_bytes = 0, key_bytes = 0;
-  };
-  Sums sums{.items = store.items(), .item_bytes = store.item_bytes()};
+SizeSums size_sums(const S& store, const Batch<C>& batch) {
+  SizeSums sums{.items = store.items(), .item_bytes = store.item_bytes()};
   if constexpr (!Wire<typename C::Key>::kFixed || !Wire<typename C::Context>::kFixed) {
     sums.tasks = batch.size();
     for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -48,13 +49,13 @@ RecordSizes record_sizes(cluster::Machine& me, const S& store, const Batch<C>& b
       sums.key_bytes += Wire<typename C::Key>::size(batch.key(i));
     }
   }
-  if constexpr (!Wire<typename C::Item>::kFixed || !Wire<typename C::Key>::kFixed ||
-                !Wire<typename C::Context>::kFixed) {
-    sums = me.allreduce(sums, [](Sums a, const Sums& b) {
-      return Sums{a.items + b.items, a.item_bytes + b.item_bytes, a.tasks + b.tasks,
-                  a.task_bytes + b.task_bytes, a.key_bytes + b.key_bytes};
-    });
-  }
+  return sums;
+}
+
+/// sigma, B and rho of a stage.
+template <typename C>
+RecordSizes record_sizes(const SizeSums& sums) {
+  RecordSizes sizes;
   const auto mean = [](std::uint64_t sum, std::uint64_t count) {
     return count == 0 ? 0.0 : static_cast<double>(sum) / static_cast<double>(count);
   };
@@ -80,6 +81,40 @@ RecordSizes record_sizes(cluster::Machine& me, const S& store, const Batch<C>& b
   return sizes;
 }
 
+/// The same, agreed by all machines.
+template <typename C, typename S>
+RecordSizes agreed_sizes(Stage<C, S>& stage) {
+  SizeSums sums = size_sums<C>(stage.store, stage.batch);
+  if constexpr (!kFixedSizes<C>) sums = stage.me.allreduce(sums, SizeSums::both);
+  return record_sizes<C>(sums);
+}
+
+template <typename S>
+StageMemory* memory_of(S& store) {
+  if constexpr (requires { store.memory(); }) return &store.memory();
+  return nullptr;
+}
+
+/// The sizes of a stage's records and its fan-out, from what the stage before left or by one allreduce. Also
+/// gives the stage its own part of what it will leave.
+template <typename C, typename S>
+std::pair<RecordSizes, std::string> sizes_and_fanout(Stage<C, S>& stage) {
+  const Options& options = stage.options;
+  StageMemory* memory = options.remember ? memory_of(stage.store) : nullptr;
+  const bool skew_matters = options.fanout == "auto" && options.sketch && stage.me.machines() > 4;
+  Outlook own{.sizes = size_sums<C>(stage.store, stage.batch), .skew = {}}, all;
+  if (memory != nullptr && memory->known && (memory->knows_skew || !skew_matters)) {
+    all = memory->outlook;
+    if (skew_matters) own.skew = skew_facts(stage, record_sizes<C>(all.sizes));
+  } else {
+    if (skew_matters) own.skew = skew_facts(stage, record_sizes<C>(own.sizes));
+    if (skew_matters || !kFixedSizes<C>) all = stage.me.allreduce(own, Outlook::both);
+  }
+  if (memory != nullptr) stage.leave_outlook(own, skew_matters, *memory);
+  const RecordSizes sizes = record_sizes<C>(all.sizes);
+  return {sizes, options.fanout == "auto" ? auto_fanout(stage, sizes, all.skew, memory) : options.fanout};
+}
+
 }  // namespace internal
 
 /// One stage: collective, every machine gives its own batch and the same options. Afterwards the batch has
@@ -102,19 +137,21 @@ StageReport run(cluster::Machine& me, S& store, Batch<C>& batch, const Options& 
       internal::run_reference(stage);
       return stage.report("-");
     case Method::sort:
-      internal::SortMethod<C, S>(stage, internal::record_sizes<C>(me, store, batch)).run();
+      internal::SortMethod<C, S>(stage, internal::agreed_sizes(stage)).run();
       return stage.report("-");
     case Method::hot_replicate:
+      internal::run_hot_replicate(stage, {});  // copies without looking at sizes
+      return stage.report("-");
     case Method::hot_aware:
-      internal::run_hot_replicate(stage, internal::record_sizes<C>(me, store, batch));
+      internal::run_hot_replicate(stage, internal::agreed_sizes(stage));
       return stage.report("-");
     case Method::td_orch:
     case Method::tree_combine:
       break;
   }
-  const RecordSizes sizes = internal::record_sizes<C>(me, store, batch);
+  const auto [sizes, fanout] = internal::sizes_and_fanout(stage);
   Options resolved = options;
-  if (options.fanout == "auto") resolved.fanout = internal::auto_fanout(stage, sizes);
+  resolved.fanout = fanout;
   const Forest forest = make_forest(resolved, me.machines());
   const Limits limits = make_limits(resolved, sizes, forest);
   internal::TdOrch<C, S> td(stage, forest, limits, sizes);

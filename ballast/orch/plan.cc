@@ -108,6 +108,7 @@ std::vector<Planned> plan_stage(const PlanInput& input, const ComputeCost& cost,
     plan.supersteps = static_cast<int>(steps.size());
     plan.imbalance = busiest_tasks / input.tasks;
     plan.compute_s = busiest_tasks * cost.per_task_s + plan.busiest_bytes * cost.per_byte_s;
+    plan.all_compute_s = input.tasks * p * cost.per_task_s + plan.total_bytes * cost.per_byte_s;
     plan.network_s = network_seconds(flows, input, net, collectives);
     plan.memory_bytes =
         items + batch + 2 * (steps.empty() ? 0 : *std::max_element(steps.begin(), steps.end()));
@@ -150,7 +151,7 @@ std::vector<Planned> plan_stage(const PlanInput& input, const ComputeCost& cost,
     }
     flows.spread(static_cast<std::size_t>(forest.height()),
                  (tail.pulled_groups * input.sizes.item + tail.pushed_tasks * input.sizes.reply) * away);
-    Planned plan = finish({.method = "td-orch", .forest = forest.describe()}, flows, input.tasks * 1.05, 4);
+    Planned plan = finish({.method = "td-orch", .forest = forest.describe()}, flows, input.tasks * 1.05, 2);
     if (!best || plan.network_s < best->network_s) best = std::move(plan);
   }
   plans.push_back(*best);

@@ -6,6 +6,7 @@
 // many pulled, evenly over machines.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -35,9 +36,16 @@ struct Planned {
   double busiest_bytes = 0, total_bytes = 0;
   int supersteps = 0;
   double imbalance = 1;
-  double compute_s = 0, network_s = 0;
+  double compute_s = 0;      ///< of the busiest machine
+  double all_compute_s = 0;  ///< of all machines
+  double network_s = 0;
   double memory_bytes = 0;  ///< of a machine: its items, its batch, what it holds of a superstep
+  /// On machines with cores of their own.
   double seconds() const { return compute_s + network_s; }
+  /// Where `cores` are shared by all machines, as threads of one host share them: computing takes turns.
+  double seconds_sharing(double cores) const {
+    return std::max(compute_s, all_compute_s / cores) + network_s;
+  }
 };
 
 /// The three methods on one input. Throws InvalidInput for sizes that cannot be.

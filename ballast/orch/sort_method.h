@@ -5,7 +5,7 @@
 
 #include <numeric>
 
-#include "ballast/orch/stage.h"
+#include "ballast/orch/runners.h"
 
 namespace ballast::orch::internal {
 
@@ -164,16 +164,18 @@ class SortMethod {
     stage_.counters.header_bytes += items.header_bytes();
     const cluster::Inbox in = items.exchange();
     std::vector<std::size_t> answered(asked.size(), 0);
+    ItemTasks runs(stage_, [&](const Key& key, auto update, std::uint32_t source) {
+      (stage_.is_me(static_cast<int>(source)) ? stage_.at_root : stage_.elsewhere)
+          .add(key, std::move(update));
+    });
     read_bundles<1>(in, [&](int source, std::size_t, Reader& reader) {
-      const auto item = ItemWire<C>::get(reader);
       const auto s = static_cast<std::size_t>(source);
       std::size_t i = asked[s].at(answered[s]++);
-      const Key key = tasks_[i].key;
-      std::optional<typename C::Update> own;
-      for (; i < tasks_.size() && tasks_[i].key == key; ++i)
-        stage_.execute(key, tasks_[i].id, tasks_[i].context, item ? &*item : nullptr, own);
-      if (own) (stage_.is_me(source) ? stage_.at_root : stage_.elsewhere).add(key, std::move(*own));
+      const Key& key = tasks_[i].key;
+      runs.begin(key, ItemWire<C>::get(reader), static_cast<std::uint32_t>(source));
+      for (; i < tasks_.size() && tasks_[i].key == key; ++i) runs.add(tasks_[i].id, tasks_[i].context);
     });
+    runs.finish();
   }
 
   Stage<C, S>& stage_;

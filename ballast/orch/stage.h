@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <limits>
@@ -19,92 +20,17 @@
 #include "ballast/cluster/machine.h"
 #include "ballast/orch/batch.h"
 #include "ballast/orch/bundle.h"
+#include "ballast/orch/groups.h"
 #include "ballast/orch/merge_check.h"
 #include "ballast/orch/options.h"
+#include "ballast/orch/outlook.h"
 #include "ballast/orch/parallel.h"
+#include "ballast/orch/records.h"
 #include "ballast/orch/report.h"
 #include "ballast/orch/store.h"
 #include "ballast/orch/task.h"
 
 namespace ballast::orch {
-
-/// A stage was given up on all machines; the store is as before.
-class StageFailed : public InvalidInput {
- public:
-  explicit StageFailed(const std::string& sentence) : InvalidInput(sentence) {}
-};
-
-/// One merged update a key, in the order in which keys first came.
-template <TaskClass C>
-class Updates {
- public:
-  using Key = typename C::Key;
-  using Update = typename C::Update;
-
-  explicit Updates(std::uint64_t hash_mask, bool merging = true)
-      : merging_(merging), place_(0, KeyHash<Key>{hash_mask}) {}
-  void add(const Key& key, Update update) {
-    if constexpr (kWrites<C>) {
-      if (merging_) {
-        const auto [found, is_new] = place_.try_emplace(key, static_cast<std::uint32_t>(list_.size()));
-        if (!is_new) {
-          auto& have = list_[found->second].second;
-          have = C::merge(std::move(have), std::move(update));
-          return;
-        }
-      }
-      list_.emplace_back(key, std::move(update));
-    }
-  }
-  bool empty() const { return list_.empty(); }
-  std::vector<std::pair<Key, Update>>& list() { return list_; }
-  void clear() {
-    list_.clear();
-    place_.clear();
-  }
-
- private:
-  bool merging_;
-  std::vector<std::pair<Key, Update>> list_;
-  absl::flat_hash_map<Key, std::uint32_t, KeyHash<Key>> place_;
-};
-
-/// A task away from its batch.
-template <TaskClass C>
-struct Task {
-  typename C::Key key;
-  TaskId id;
-  typename C::Context context;
-
-  static std::size_t wire_size(const typename C::Key& key, const typename C::Context& context) {
-    return Wire<typename C::Key>::size(key) + sizeof(TaskId) + Wire<typename C::Context>::size(context);
-  }
-  static void put(Buffer& out, const typename C::Key& key, TaskId id, const typename C::Context& context) {
-    Wire<typename C::Key>::put(out, key);
-    out.put(id);
-    Wire<typename C::Context>::put(out, context);
-  }
-  static Task get(Reader& in) {
-    auto key = Wire<typename C::Key>::get(in);
-    const auto id = in.get<TaskId>();
-    return {std::move(key), id, Wire<typename C::Context>::get(in)};
-  }
-};
-
-/// An item on the wire: one byte says whether it is there.
-template <TaskClass C>
-struct ItemWire {
-  using Item = typename C::Item;
-  static std::size_t size(const Item* item) { return 1 + (item == nullptr ? 0 : Wire<Item>::size(*item)); }
-  static void put(Buffer& out, const Item* item) {
-    out.put(static_cast<std::uint8_t>(item != nullptr));
-    if (item != nullptr) Wire<Item>::put(out, *item);
-  }
-  static std::optional<Item> get(Reader& in) {
-    if (in.get<std::uint8_t>() == 0) return std::nullopt;
-    return Wire<Item>::get(in);
-  }
-};
 
 template <typename C, typename S>
 class Stage {
@@ -168,19 +94,84 @@ class Stage {
     }
   }
 
-  /// Runs a task at the owner of its item.
-  void execute_at_root(const Key& key, TaskId id, const Context& context) {
-    std::optional<Update> own;
-    execute(key, id, context, store.find(key), own);
-    if (own) at_root.add(key, std::move(*own));
-    ++counters.root_tasks;
+  /// What a task that ran anywhere leaves to be merged.
+  struct Outcome {
+    Emit<C> emit;
+    std::optional<Reply> reply;  ///< none: absent or failed
+    bool absent = false;
+    std::string error;
+  };
+
+  /// Runs a task. Touches nothing but its own result: many may run at once.
+  Outcome attempt(const Job& job) const {
+    Outcome outcome;
+    const Item* item = job.item;
+    if (item == nullptr && !TakesAbsent<C>) {
+      if constexpr (absent_policy<C>() == Absent::create) {
+        static const Item kEmpty{};
+        item = &kEmpty;
+      } else {
+        outcome.absent = true;
+        return outcome;
+      }
+    }
+    outcome.emit.id_ = job.id;
+    outcome.emit.key_ = job.key;
+    outcome.emit.machine_ = me.id();
+    try {
+      if constexpr (TakesAbsent<C>) {
+        outcome.reply = C::run(*job.context, item, outcome.emit);
+      } else {
+        outcome.reply = C::run(*job.context, *item, outcome.emit);
+      }
+    } catch (const std::exception& error) {
+      outcome.error = error.what();
+      outcome.reply.reset();
+    }
+    return outcome;
   }
-  /// The same for many. With one thread it is better to run each as it comes.
+
+  /// Answers, and merges what the task wrote: its own update into `own`, the others where they belong.
+  void absorb(const Job& job, Outcome&& outcome, std::optional<Update>& own) {
+    ++counters.executed;
+    if (outcome.absent) {
+      ++counters.absent;
+      if constexpr (absent_policy<C>() == Absent::fail) missing_.push_back(fmt::format("{}", *job.key));
+      return answer(job.id, ReplyState::absent, Reply{});
+    }
+    if (outcome.reply) {
+      answer(job.id, ReplyState::done, std::move(*outcome.reply));
+    } else {
+      const std::string text = fmt::format("task {} of machine {} failed on machine {}: {}",
+                                           sequence_of(job.id), origin_of(job.id), me.id(), outcome.error);
+      if (!options.collect_errors) {
+        if (failure_.empty()) failure_ = text;
+      } else {
+        fail_task(job.id, text);
+      }
+    }
+    auto& emit = outcome.emit;
+    if constexpr (kWrites<C>) {
+      if (options.check_merge) {
+        if (emit.own_) merges_.note(*job.key, *emit.own_);
+        for (const auto& [to, update] : emit.others_) merges_.note(to, update);
+      }
+      if (emit.own_) own = own ? C::merge(std::move(*own), std::move(*emit.own_)) : std::move(emit.own_);
+    }
+    for (auto& [to, update] : emit.others_)
+      (store.owner(to) == me.id() ? at_root : elsewhere).add(to, std::move(update));
+    for (auto& follow_up : emit.tasks_) batch.follow_ups_.push_back(std::move(follow_up));
+  }
+
+  /// Tasks whose items' memory is asked for together.
+  static constexpr std::size_t kTogether = 32;
+  /// Whether chunks of different sources may come in any order.
+  bool in_any_order() const { return options.overlap && me.transport().stream_pays(); }
+
   void execute_at_root(std::span<const Task<C>> tasks) {
-    std::vector<Job> jobs;
-    jobs.reserve(tasks.size());
-    for (const auto& task : tasks) jobs.push_back({&task.key, task.id, &task.context, store.find(task.key)});
-    execute_jobs_at_root(jobs);
+    jobs_.clear();
+    for (const auto& task : tasks) jobs_.push_back({&task.key, task.id, &task.context, store.find(task.key)});
+    execute_jobs_at_root(jobs_);
   }
   void execute_jobs_at_root(std::span<const Job> jobs) {
     std::optional<Update> own;
@@ -198,6 +189,14 @@ class Stage {
     counters.root_tasks += jobs.size();
   }
 
+  /// This machine's tasks by key; made at the first call.
+  const internal::Groups<Key>& groups() {
+    if (!grouped_)
+      batch.groups_.assign(batch.keys_, options.hash_mask, [&](const Key& key) { return store.owner(key); });
+    grouped_ = true;
+    return batch.groups_;
+  }
+
   /// What all machines have to know before anything is applied. Throws StageFailed on all of them if a task
   /// failed anywhere or a key was missing where it must not be.
   struct Agreement {
@@ -209,16 +208,38 @@ class Stage {
         if (auto fault = merges_.fault()) failure_ = *fault;
       }
     }
+    struct AllClear {
+      Agreement agreement;
+      Outlook outlook;
+    };
     const Agreement mine{.failed = !failure_.empty() || !missing_.empty(),
                          .foreign = !elsewhere.empty(),
                          .own_levels = own_levels,
                          .replies = !replies_.empty()};
-    const Agreement all = me.allreduce(mine, [](Agreement a, Agreement b) {
+    const auto both = [](Agreement a, Agreement b) {
       return Agreement{a.failed | b.failed, a.foreign | b.foreign, std::max(a.own_levels, b.own_levels),
                        a.replies | b.replies};
-    });
+    };
+    Agreement all;
+    if (memory_ == nullptr) {
+      all = me.allreduce(mine, both);
+    } else {
+      const auto clear = me.allreduce(AllClear{mine, outlook_}, [&](const AllClear& a, const AllClear& b) {
+        return AllClear{both(a.agreement, b.agreement), Outlook::both(a.outlook, b.outlook)};
+      });
+      all = clear.agreement;
+      memory_->known = true;
+      memory_->knows_skew = knows_skew_;
+      memory_->outlook = clear.outlook;
+    }
     if (all.failed) give_up();
     return all;
+  }
+  /// Lets the all-clear of this stage gather `own` of all machines into the store's memory.
+  void leave_outlook(const Outlook& own, bool knows_skew, StageMemory& memory) {
+    outlook_ = own;
+    knows_skew_ = knows_skew;
+    memory_ = &memory;
   }
 
   // The last messages of a stage carry replies (in the first of them), then updates to parent slots, then
@@ -327,74 +348,6 @@ class Stage {
   enum class ReplyState : std::uint64_t { done = 0, absent = 1, failed = 2 };
   static constexpr std::uint64_t kIndexMask = (std::uint64_t{1} << 40) - 1;
 
-  /// What a task that ran anywhere leaves to be merged.
-  struct Outcome {
-    Emit<C> emit;
-    std::optional<Reply> reply;  ///< none: absent or failed
-    bool absent = false;
-    std::string error;
-  };
-
-  // Touches nothing but its own result: many may run at once.
-  Outcome attempt(const Job& job) const {
-    Outcome outcome;
-    const Item* item = job.item;
-    if (item == nullptr && !TakesAbsent<C>) {
-      if constexpr (absent_policy<C>() == Absent::create) {
-        static const Item kEmpty{};
-        item = &kEmpty;
-      } else {
-        outcome.absent = true;
-        return outcome;
-      }
-    }
-    outcome.emit.id_ = job.id;
-    outcome.emit.key_ = job.key;
-    outcome.emit.machine_ = me.id();
-    try {
-      if constexpr (TakesAbsent<C>) {
-        outcome.reply = C::run(*job.context, item, outcome.emit);
-      } else {
-        outcome.reply = C::run(*job.context, *item, outcome.emit);
-      }
-    } catch (const std::exception& error) {
-      outcome.error = error.what();
-      outcome.reply.reset();
-    }
-    return outcome;
-  }
-
-  void absorb(const Job& job, Outcome&& outcome, std::optional<Update>& own) {
-    ++counters.executed;
-    if (outcome.absent) {
-      ++counters.absent;
-      if constexpr (absent_policy<C>() == Absent::fail) missing_.push_back(fmt::format("{}", *job.key));
-      return answer(job.id, ReplyState::absent, Reply{});
-    }
-    if (outcome.reply) {
-      answer(job.id, ReplyState::done, std::move(*outcome.reply));
-    } else {
-      const std::string text = fmt::format("task {} of machine {} failed on machine {}: {}",
-                                           sequence_of(job.id), origin_of(job.id), me.id(), outcome.error);
-      if (!options.collect_errors) {
-        if (failure_.empty()) failure_ = text;
-      } else {
-        fail_task(job.id, text);
-      }
-    }
-    auto& emit = outcome.emit;
-    if constexpr (kWrites<C>) {
-      if (options.check_merge) {
-        if (emit.own_) merges_.note(*job.key, *emit.own_);
-        for (const auto& [to, update] : emit.others_) merges_.note(to, update);
-      }
-      if (emit.own_) own = own ? C::merge(std::move(*own), std::move(*emit.own_)) : std::move(emit.own_);
-    }
-    for (auto& [to, update] : emit.others_)
-      (store.owner(to) == me.id() ? at_root : elsewhere).add(to, std::move(update));
-    for (auto& follow_up : emit.tasks_) batch.follow_ups_.push_back(std::move(follow_up));
-  }
-
   void set_reply(std::size_t index, ReplyState state, Reply reply) {
     batch.state_[index] = state == ReplyState::absent ? Batch<C>::State::absent : Batch<C>::State::done;
     if constexpr (kReplies<C>) batch.replies_[index] = std::move(reply);
@@ -472,6 +425,11 @@ class Stage {
   }
 
   Closing replies_;
+  bool grouped_ = false;
+  Outlook outlook_;
+  bool knows_skew_ = false;
+  StageMemory* memory_ = nullptr;
+  std::vector<Job> jobs_;  // of execute_at_root, kept for its memory
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   internal::MergeCheck<C> merges_;
   std::string failure_;

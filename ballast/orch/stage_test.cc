@@ -138,7 +138,8 @@ std::vector<Setting> settings() {
       with("three threads", [](Options& o) { o.threads = 3; });
       with("merges checked", [](Options& o) { o.check_merge = true; });
     }
-    add({.method = Method::push, .threads = 2}, "two threads");
+    for (auto method : {Method::push, Method::pull, Method::pull_dedup, Method::sort, Method::hot_replicate})
+      add({.method = method, .threads = 2}, "two threads");
     add({.method = Method::pull_dedup, .hash_mask = 0xff}, "weak hash");
   }
   return list;

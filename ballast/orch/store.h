@@ -4,6 +4,8 @@
 //   const Item* find(const Key&) const;    // at the owner; nullptr: not there
 //   Item& make(const Key&);                // at the owner; finds or inserts Item{}
 //   void erase(const Key&);
+//   void prefetch(const Key&) const;       // optional: find() will be called soon
+//   StageMemory& memory();                 // optional: kept from stage to stage (outlook.h)
 //   std::uint64_t items() const;  std::uint64_t item_bytes() const;     // of this machine, for the mean size
 //   B
 //
@@ -16,6 +18,7 @@
 #include <vector>
 
 #include "ballast/cluster/machine.h"
+#include "ballast/orch/outlook.h"
 #include "ballast/orch/task.h"
 
 namespace ballast::orch {
@@ -61,6 +64,8 @@ class Store {
     const auto found = map_.find(key);
     return found == map_.end() ? nullptr : &found->second;
   }
+  /// Asks for the memory of an item ahead of find().
+  void prefetch(const Key& key) const { map_.prefetch(key); }
   /// Every machine calls it with the same keys 0..n-1 and keeps those it owns.
   template <typename Function>
   void load_owned(std::uint64_t n, Function item) {
@@ -86,8 +91,10 @@ class Store {
     }
   }
   const absl::flat_hash_map<Key, Item, KeyHash<Key>>& all() const { return map_; }
+  StageMemory& memory() { return memory_; }
 
  private:
+  StageMemory memory_;
   int me_;
   Owners<Key> owners_;
   absl::flat_hash_map<Key, Item, KeyHash<Key>> map_;
@@ -141,8 +148,10 @@ class ArrayStore {
     }
     return bytes;
   }
+  StageMemory& memory() { return memory_; }
 
  private:
+  StageMemory memory_;
   std::uint64_t begin_of(std::uint64_t machine) const {
     return static_cast<std::uint64_t>(static_cast<ballast::internal::uint128>(n_) * machine / machines_);
   }

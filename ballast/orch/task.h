@@ -89,6 +89,8 @@ class Emit {
   /// A follow-up task for the next stage; it starts on the machine where this one ran (Batch::follow_ups).
   void task(const Key& key, typename C::Context context) { tasks_.emplace_back(key, std::move(context)); }
 
+  /// Whether the task wrote nothing and made no other.
+  bool empty() const { return !own_ && others_.empty() && tasks_.empty(); }
   TaskId id() const { return id_; }
   const Key& key() const { return *key_; }
   int machine() const { return machine_; }

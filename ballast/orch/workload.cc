@@ -1,6 +1,8 @@
 #include "ballast/orch/workload.h"
 
 #include <algorithm>
+#include <concepts>
+#include <deque>
 
 #include "ballast/data/zipf.h"
 #include "ballast/orch/orch.h"
@@ -57,14 +59,55 @@ struct Add {
   static void apply(Item& x, Update u) { x.value += u; }
 };
 
+// A store with an item under every key, made when it is first asked for.
 template <typename C>
+class MadeStore {
+ public:
+  using Key = std::uint64_t;
+  MadeStore(const cluster::Machine& me, Ownership ownership, std::uint32_t item_bytes)
+      : owners_(me.machines(), me.shared_seed(), ownership), item_bytes_(item_bytes) {}
+
+  int owner(Key key) const { return owners_(key); }
+  const Blob* find(Key key) const { return &const_cast<MadeStore*>(this)->make(key); }
+  Blob& make(Key key) {
+    const auto [found, is_new] = place_.try_emplace(key, items_.size());
+    if (is_new) items_.push_back({mix64(key), item_bytes_});
+    return items_[found->second];
+  }
+  void erase(Key) {}
+  std::uint64_t items() const { return 1; }
+  std::uint64_t item_bytes() const { return item_bytes_; }
+  StageMemory& memory() { return memory_; }
+
+ private:
+  Owners<Key> owners_;
+  std::uint32_t item_bytes_;
+  absl::flat_hash_map<Key, std::size_t> place_;
+  std::deque<Blob> items_;  // their addresses stay
+  StageMemory memory_;
+};
+
+template <typename C>
+class FullStore : public Store<C> {
+ public:
+  FullStore(const cluster::Machine& me, const Cell& cell, Ownership ownership) : Store<C>(me, ownership) {
+    this->load_owned(cell.keys, [&](std::uint64_t key) { return Blob{mix64(key), cell.item_bytes}; });
+  }
+};
+
+template <typename C, typename S>
 void run_methods(cluster::Machine& me, const Cell& cell, const std::vector<Options>& methods,
                  std::uint64_t seed, int rounds, std::vector<Outcome>& outcomes) {
-  const auto fill = [&](Store<C>& store) {
-    store.load_owned(cell.keys, [&](std::uint64_t key) { return Blob{mix64(key), cell.item_bytes}; });
+  std::optional<S> store;
+  const auto fill = [&] {
+    const auto ownership = cell.rank_order ? Ownership::modulo : Ownership::hashed;
+    if constexpr (std::same_as<S, MadeStore<C>>) {
+      store.emplace(me, ownership, cell.item_bytes);
+    } else {
+      store.emplace(me, cell, ownership);
+    }
   };
-  std::optional<Store<C>> store(std::in_place, me, cell.rank_order ? Ownership::modulo : Ownership::hashed);
-  fill(*store);
+  fill();
   Batch<C> batch;
   batch.reserve(cell.tasks);
   const data::Zipf zipf(cell.keys, cell.theta);
@@ -74,10 +117,7 @@ void run_methods(cluster::Machine& me, const Cell& cell, const std::vector<Optio
     batch.add(ranks[i], {mix64(seed + i), cell.scatter ? ranks[(i * 7 + 1) % cell.tasks] + 1 : 0});
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t m = 0; m < methods.size(); ++m) {
-      if (cell.write && (round > 0 || m > 0)) {  // every method meets the same items
-        store.emplace(me, cell.rank_order ? Ownership::modulo : Ownership::hashed);
-        fill(*store);
-      }
+      if (cell.write && (round > 0 || m > 0)) fill();  // every method meets the same items
       me.barrier();
       auto report = run(me, *store, batch, methods[m]);
       const double seconds = report.seconds();
@@ -115,10 +155,17 @@ std::vector<Outcome> run_cell(cluster::Cluster& cluster, const Cell& cell,
   std::vector<Outcome> outcomes;
   cluster.run([&](cluster::Machine& me) {
     std::vector<Outcome> mine;
+    const auto run_class = [&]<typename C>(C) {
+      if (cell.made_on_demand) {
+        run_methods<C, MadeStore<C>>(me, cell, options, seed, rounds, mine);
+      } else {
+        run_methods<C, FullStore<C>>(me, cell, options, seed, rounds, mine);
+      }
+    };
     if (cell.write) {
-      run_methods<Add>(me, cell, options, seed, rounds, mine);
+      run_class(Add{});
     } else {
-      run_methods<Read>(me, cell, options, seed, rounds, mine);
+      run_class(Read{});
     }
     if (me.is_first()) outcomes = std::move(mine);
   });

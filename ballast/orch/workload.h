@@ -20,7 +20,9 @@ struct Cell {
   std::uint64_t keys = 1'000'000;
   bool write = false;       ///< every task also adds to its item
   bool scatter = false;     ///< with write: to another key, drawn by the same law
-  bool rank_order = false;  ///< key = rank, dealt to machines in turn, as in the bytes model; else hashed
+  bool rank_order = false;  ///< key = rank, dealt to machines in turn; else hashed
+  /// Items are made when they are first asked for: for runs that are counted, not timed.
+  bool made_on_demand = false;
 };
 
 struct Outcome {
