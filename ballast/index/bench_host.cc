@@ -34,6 +34,16 @@ class HostBench {
         seed_(seed) {
     host_.bulk_load(entries_);
     peers_ = peers::all_peers();
+    if (!options.peers.empty()) {
+      // By name, or by its part before the colons: absl, std.
+      std::vector<std::string> names;
+      for (const auto& peer : peers_) names.push_back(peer.name.substr(0, peer.name.find(':')));
+      for (const auto& name : options.peers) cli::require_one_of("--peers", name, names);
+      std::erase_if(peers_, [&](const peers::Peer& peer) {
+        return std::find(options.peers.begin(), options.peers.end(),
+                         peer.name.substr(0, peer.name.find(':'))) == options.peers.end();
+      });
+    }
     for (auto& peer : peers_)
       if (peer.map) peer.map->fill(entries_);
   }

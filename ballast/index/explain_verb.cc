@@ -7,93 +7,26 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/base/report.h"
-#include "ballast/base/units.h"
 #include "ballast/index/heat_map.h"
-#include "ballast/index/methods.h"
+#include "ballast/index/tree_flags.h"
 #include "ballast/index/verbs.h"
-#include "ballast/index/workload.h"
 
 namespace ballast::index {
-namespace {
-
-struct ExplainOptions {
-  std::string keys = "1M", batch = "64K", op = "predecessor", method = "pim-tree";
-  std::uint32_t modules = 256, chunk = 16, levels = 0, limit = 0;
-  double alpha = 0.99;
-  bool no_shadow = false;
-};
-
-void run_operation(MeteredIndex& index, const std::string& op, std::span<const Key> keys) {
-  if (op == "predecessor") {
-    index.predecessor(keys);
-  } else if (op == "successor") {
-    index.successor(keys);
-  } else if (op == "get") {
-    index.get(keys);
-  } else if (op == "insert") {
-    std::vector<Entry> entries;
-    for (const Key key : keys) entries.push_back({key, key});
-    index.insert(entries);
-  } else if (op == "delete") {
-    index.erase(keys);
-  } else {
-    std::vector<KeyRange> ranges;
-    for (const Key key : keys)
-      ranges.push_back({key, key + (~Key{0} >> 16) < key ? ~Key{0} : key + (~Key{0} >> 16)});
-    op == "scan" ? static_cast<void>(index.scan(ranges)) : static_cast<void>(index.count(ranges));
-  }
-}
-
-}  // namespace
-
 void add_explain(cli::Program& program) {
-  auto options = std::make_shared<ExplainOptions>();
+  auto options = std::make_shared<OneBatch>();
   auto verb = program.verb("explain", "one batch on the simulated PIM machine, round by round",
                            {"ballast index explain --alpha 1.2 --modules 256",
                             "ballast index explain --method range --alpha 1.2 --report explain.html"});
-  verb->add_option("--keys", options->keys, "keys in the index")->capture_default_str();
-  verb->add_option("--batch", options->batch, "operations in the batch")->capture_default_str();
-  verb->add_option("--op", options->op, "predecessor, successor, get, insert, delete, scan, count")
-      ->capture_default_str();
-  verb->add_option("--method", options->method,
-                   "pim-tree, push, pull, push-pull, range, range-rebalance, jump-push")
-      ->capture_default_str();
-  verb->add_option("--modules", options->modules, "PIM modules")->capture_default_str();
-  verb->add_option("--chunk", options->chunk, "keys in a chunk, expected")->capture_default_str();
-  verb->add_option("--levels", options->levels, "chunk levels below L3 (1 to 3; 0: automatic)")
-      ->capture_default_str();
-  verb->add_option("--push-pull-limit", options->limit,
-                   "most questions that are pushed to one chunk (0: --chunk)")
-      ->capture_default_str();
-  verb->add_option("--alpha", options->alpha,
-                   "skew of the questions over pieces of the key space (-1: one piece)")
-      ->capture_default_str();
-  verb->add_flag("--no-shadow", options->no_shadow, "without shadow subtrees");
+  options->add_to(verb);
   verb.run([options](const cli::Common& common) {
-    cli::require_one_of("--op", options->op,
-                        {"predecessor", "successor", "get", "insert", "delete", "scan", "count"});
-    const std::uint64_t count = parse_count("--batch", options->batch);
-    if (count == 0 || count > (1u << 24)) throw InvalidInput("--batch", options->batch, "1 to 16 million");
-    Method method = make_method(options->method, {.modules = options->modules},
-                                {.chunk = options->chunk,
-                                 .levels = options->levels,
-                                 .shadow = !options->no_shadow,
-                                 .limit = options->limit,
-                                 .seed = common.seed});
-    const auto entries = uniform_entries(parse_count("--keys", options->keys), common.seed);
-    method.index->bulk_load(entries);
-    const bool existing = options->op == "get" || options->op == "delete";
-    const auto keys =
-        existing && !entries.empty()
-            ? piece_zipf_existing(entries, count, options->modules, options->alpha, common.seed, 1)
-            : piece_zipf(count, options->modules, options->alpha, common.seed, 1);
-    method.machine->trace_modules(true);
-    run_operation(*method.index, options->op, keys);
+    const OneBatch::Outcome ran = options->run(common.seed, true);
+    const Method& method = ran.method;
+    const std::uint64_t count = ran.operations;
     const pim::Cost& cost = method.index->cost();
 
     Table table(
         fmt::format("{} of {} operations over {} keys on {} modules, skew {} ({}; counted)", options->op,
-                    count, entries.size(), options->modules, options->alpha, method.index->name()),
+                    count, ran.keys, options->modules, options->alpha, method.index->name()),
         {"round", "phase", "tasks", "words sent", "received", "busiest module", "its words", "imbalance",
          "work"});
     Json rounds = Json::array();

@@ -37,7 +37,8 @@ void add_gen(cli::Program& program) {
   verb->add_option("--keys", options->keys, "uniform, wiki-like, osm-like, books-like, ipv4, words")
       ->capture_default_str();
   verb->add_option("--count", options->count, "keys, or operations")->capture_default_str();
-  verb->add_option("--workload", options->workload, "A to F, or A' to E' (the paper's ordered variants)");
+  verb->add_option("--workload", options->workload,
+                   "A to F, A' to E' (the paper's ordered variants), or a .properties file of YCSB");
   verb->add_option("--init", options->init, "the keys that a workload is about");
   verb->add_option("--pieces", options->pieces, "pieces of the key space (primed workloads)")
       ->capture_default_str();

@@ -40,6 +40,9 @@ void PimTree::start_empty() {
   chunk_counts_.assign(levels_, 0);
   roots_on_.assign(machine_.modules(), 0);
   keys_on_.assign(machine_.modules(), 0);
+  l3_.clear();
+  loaded_ = 0;
+  bounded_ = true;
   space_.clear();
   credit_bytes_ = 0;
   make_leftmost();
@@ -72,6 +75,14 @@ std::uint32_t PimTree::draw_height() {
   return std::min(levels_ + (t - levels_ * bits), levels_ + 14);
 }
 
+// Chunks of B from the start: every B-th key is taller by one level than those between.
+std::uint32_t PimTree::height_by_position(std::uint64_t position) const {
+  std::uint32_t height = 1;
+  for (; position != 0 && position % options_.chunk == 0 && height <= levels_; position /= options_.chunk)
+    ++height;
+  return height;
+}
+
 // The leftmost chunk of every level: it covers all keys below the first head, and is there from the start.
 void PimTree::make_leftmost() {
   leftmost_.resize(levels_);
@@ -87,7 +98,7 @@ void PimTree::make_leftmost() {
   for (auto& address : leftmost_)
     address = pim::address_of(pim::module_of(address), *round.next(pim::module_of(address), 1));
   pim::Round& links = machine_.begin("set-up");
-  links.broadcast(TASK_L3_FIRST, {leftmost_.back()});
+  if (!options_.l3_host) links.broadcast(TASK_L3_FIRST, {leftmost_.back()});
   for (std::uint32_t level = 1; level < levels_; ++level)
     links.add(pim::module_of(leftmost_[level]), TASK_SET_FIRST,
               {pim::offset_of(leftmost_[level]), leftmost_[level - 1]});
@@ -110,6 +121,11 @@ void PimTree::bulk_load(std::span<const Entry> sorted) {
   }
 }
 
+void PimTree::restart() {
+  machine_.clear();
+  start_empty();
+}
+
 void PimTree::load_pieces(std::span<const Entry> sorted) {
   pim::Round& round = machine_.begin("reserve");
   round.broadcast(TASK_RESERVE,
@@ -127,7 +143,9 @@ void PimTree::load_pieces(std::span<const Entry> sorted) {
       values.push_back(value);
     }
     know_space(keys.size(), nullptr);
+    loading_ = true;
     insert_absent(keys, values, {});
+    loading_ = false;
   }
 }
 
@@ -165,6 +183,12 @@ std::vector<bool> PimTree::update_present(std::span<const Entry> entries) {
   machine_.run(round);
   std::vector<bool> found(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i) found[i] = *round.next(place(entries[i].key, 0), 1) != 0;
+  if (options_.leaf == Leaf::in_line) {
+    std::vector<Entry> present;
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      if (found[i]) present.push_back(entries[i]);
+    update_inline(present);
+  }
   return found;
 }
 
@@ -184,9 +208,14 @@ std::vector<std::optional<Entry>> PimTree::predecessor(std::span<const Key> ques
   const SortedKeys batch = options_.dedup ? sort_keys(questions) : sort_all(questions);
   Paths paths;
   search_to_leaves(batch.keys, nullptr, paths);
+  std::vector<std::optional<Entry>> out(questions.size());
+  if (options_.leaf == Leaf::in_line) {
+    const auto answers = inline_entries(batch.keys, paths.at[0], false);
+    for (std::size_t i = 0; i < questions.size(); ++i) out[i] = answers[batch.place[i]];
+    return out;
+  }
   const std::vector<Address> nodes = search_leaves(batch.keys, paths.at[0]);
   const std::vector<Entry> found = read_data(nodes);
-  std::vector<std::optional<Entry>> out(questions.size());
   for (std::size_t i = 0; i < questions.size(); ++i)
     if (nodes[batch.place[i]] != 0) out[i] = found[batch.place[i]];
   return out;
@@ -197,9 +226,14 @@ std::vector<std::optional<Entry>> PimTree::successor(std::span<const Key> questi
   const SortedKeys batch = options_.dedup ? sort_keys(questions) : sort_all(questions);
   Paths paths;
   search_to_leaves(batch.keys, nullptr, paths);
+  std::vector<std::optional<Entry>> out(questions.size());
+  if (options_.leaf == Leaf::in_line) {
+    const auto answers = inline_entries(batch.keys, paths.at[0], true);
+    for (std::size_t i = 0; i < questions.size(); ++i) out[i] = answers[batch.place[i]];
+    return out;
+  }
   const std::vector<Address> nodes = search_after(batch.keys, paths.at[0]);
   const std::vector<Entry> found = read_data(nodes);
-  std::vector<std::optional<Entry>> out(questions.size());
   for (std::size_t i = 0; i < questions.size(); ++i)
     if (nodes[batch.place[i]] != 0) out[i] = found[batch.place[i]];
   return out;

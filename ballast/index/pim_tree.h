@@ -13,7 +13,9 @@
 // of rounds; words per operation O(levels), whatever the keys. `cost()` is that of the last batch, exact.
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -35,6 +37,17 @@ enum class Plan {
   adaptive,  ///< the smaller of the two IO times, computed before anything is sent
 };
 
+/// How long chunks get.
+enum class Chunking {
+  geometric,  ///< heights by coin: independent of history, lengths unbounded (about B ln n)
+  ab          ///< at most 2B entries, and at least B/2 where a neighbour has room
+};
+/// Where values lie.
+enum class Leaf {
+  hash,    ///< in data nodes only
+  in_line  ///< in level-0 chunks too: predecessor, successor and scan need no data round, updates write twice
+};
+
 struct PimTreeOptions {
   std::uint32_t chunk = 16;  ///< B: a power of two from 2 to 256
   std::uint32_t levels = 0;  ///< H, chunk levels below L3: 1 to 3; 0: by the number of modules (`shape`)
@@ -44,8 +57,14 @@ struct PimTreeOptions {
   Plan plan = Plan::adaptive;
   std::uint32_t limit = 0;  ///< push-pull limit; 0: B
   bool dedup = true;        ///< remove duplicate questions before they are sent
-  std::uint64_t seed = 1;   ///< of heights and placement; adversaries must not know it
-  int hash_bits = 64;       ///< fewer: a weak placement hash, for tests (correct, only slow)
+  bool l3_host = false;     ///< one L3 on the CPU side in place of a replica on every module
+  Leaf leaf = Leaf::hash;
+  Chunking chunking = Chunking::geometric;
+  bool record_all = false;   ///< changes record the whole path of every key, not only of tall ones
+  bool merge_ranges = true;  ///< scans join overlapping ranges before they are sent
+  bool cut_ranges = true;    ///< and cut those of more than 5 times the mean length
+  std::uint64_t seed = 1;    ///< of heights and placement; adversaries must not know it
+  int hash_bits = 64;        ///< fewer: a weak placement hash, for tests (correct, only slow)
 };
 
 /// The smallest H >= 2 at which broadcasting new L3 keys costs at most 4 words an insert.
@@ -77,6 +96,9 @@ class PimTree : public MeteredIndex {
   /// Follows every link and entry, compares every shadow with its original, and returns the first violation
   /// in one sentence, or an empty string. Leaves the cost of its own rounds out.
   std::string verify();
+
+  /// Empties the modules and starts anew: after one was lost, or full in the middle of a batch.
+  void restart();
 
   struct ModuleUsage {
     std::uint64_t words = 0;  ///< in live blocks
@@ -115,12 +137,17 @@ class PimTree : public MeteredIndex {
   std::uint32_t place(Key key, std::uint32_t level) const;
   std::uint32_t place_root(Key key);
   std::uint32_t draw_height();
+  std::uint32_t height_by_position(std::uint64_t position) const;
   void start_empty();
   void load_pieces(std::span<const Entry> sorted);
   void make_leftmost();
 
   std::vector<Group> group(std::span<const Key> keys, const std::vector<pim::Address>& at) const;
-  void plan_level(std::vector<Group>& groups, bool roots);
+  void plan_level(std::vector<Group>& groups, bool roots, std::uint32_t reply_words = 1);
+  std::vector<std::optional<Entry>> inline_entries(std::span<const Key> keys,
+                                                   const std::vector<pim::Address>& leaves, bool after);
+  void update_inline(std::span<const Entry> entries);
+  pim::Address host_root(Key key) const;
   void search_roots(std::span<const Key> keys, std::vector<pim::Address>& roots);
   void search_to_leaves(std::span<const Key> keys, const std::vector<bool>* tall, Paths& paths);
   std::vector<pim::Address> search_leaves(std::span<const Key> keys, const std::vector<pim::Address>& leaves);
@@ -138,6 +165,9 @@ class PimTree : public MeteredIndex {
   bool know_space(std::uint64_t keys, pim::Round* round);
   void take_space(pim::Round& round);
   void keep_credit(const Demand& demand, std::uint64_t keys);
+  void keep_bounds(std::vector<Key> changed, bool may_be_short);
+  std::vector<Key> split_long(std::uint32_t level, const std::vector<Key>& changed);
+  std::vector<Key> join_short(std::uint32_t level, const std::vector<Key>& changed);
   void repair_copies(const std::vector<Missing>& missing, const std::function<void(pim::Round&)>& also);
 
   /// Chunks (or, at the end, data nodes) that hold part of a range.
@@ -148,6 +178,8 @@ class PimTree : public MeteredIndex {
   std::vector<RangeItem> range_roots(std::span<const KeyRange> ranges);
   std::vector<RangeItem> expand(std::span<const KeyRange> ranges, std::vector<RangeItem> items,
                                 const char* phase);
+  std::vector<Entry> inline_rows(std::span<const KeyRange> ranges, std::vector<RangeItem> items);
+  std::vector<KeyRange> ranges_to_send(std::span<const KeyRange> questions) const;
 
   pim::Machine& machine_;
   PimTreeOptions options_;
@@ -163,6 +195,18 @@ class PimTree : public MeteredIndex {
   std::uint64_t credit_bytes_ = 0;      // that every module surely has
   std::uint64_t longest_ = 8;           // no chunk is longer
   std::vector<pim::Address> leftmost_;  // by level
+  std::map<Key, pim::Address> l3_;      // with l3_host
+  std::uint64_t loaded_ = 0;            // keys of a bulk load so far: positions give heights (ab)
+  bool loading_ = false;
+  bool bounded_ = true;  // ab: no cut had to be left out for want of memory
 };
+
+// The pieces of at most 2 * limit keys in which a group is pushed.
+template <typename Take>
+void PimTree::each_piece(const Group& group, Take take) const {
+  const std::uint32_t most = std::min<std::uint32_t>(2 * limit_, 512);
+  for (std::uint32_t begin = group.begin; begin < group.end; begin += most)
+    take(begin, std::min(group.end, begin + most));
+}
 
 }  // namespace ballast::index

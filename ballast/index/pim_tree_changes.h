@@ -17,6 +17,8 @@ struct PimTree::Insertion {
   std::span<const Value> values;
   std::span<const Entry> updates;  // of keys that are there; they change in round A
   std::vector<std::uint32_t> heights = {};
+  /// The keys are there: each is raised to head a chunk of this level (pim_tree_ab.cc).
+  std::optional<std::uint32_t> only = {};
   Paths paths = {};
   std::vector<pim::Address> data = {};                       // data node of each key
   std::vector<std::vector<pim::Address>> chunks = {};        // [level][key]: the new chunk that the key heads
@@ -65,6 +67,8 @@ struct PimTree::Removal {
   PimTree& tree;
   std::vector<Key> keys = {};
   std::vector<std::uint32_t> heights = {};
+  /// The keys stay: each is lowered to head no chunk of this level any more (pim_tree_ab.cc).
+  std::optional<std::uint32_t> only = {};
   Paths paths = {};
 
   /// A chunk that loses its head: taken apart in round A.
@@ -78,6 +82,9 @@ struct PimTree::Removal {
   std::unordered_map<pim::Address, std::size_t> taken_at = {};
 
   std::uint32_t levels() const { return tree.levels_; }
+  bool takes(std::uint32_t level, std::uint32_t key) const {
+    return only ? level == *only : heights[key] >= level + 2;
+  }
   /// The nearest chunk to the left that stays.
   pim::Address survivor(pim::Address chunk) const;
   pim::Address right_survivor(pim::Address chunk) const;

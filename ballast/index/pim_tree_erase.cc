@@ -36,7 +36,7 @@ std::vector<bool> PimTree::erase(std::span<const Key> questions) {
     if (heights[i] == 0) continue;
     work.keys.push_back(batch.keys[i]);
     work.heights.push_back(heights[i]);
-    tall.push_back(heights[i] >= 2);
+    tall.push_back(heights[i] >= 2 || options_.record_all);
   }
   for (std::size_t i = 0; i < questions.size(); ++i) out[i] = present[batch.place[i]];
   if (work.keys.empty()) return out;
@@ -47,6 +47,7 @@ std::vector<bool> PimTree::erase(std::span<const Key> questions) {
   for (const Key key : work.keys) --keys_on_[place(key, 0)];
   if (!work.taken.empty()) credit_bytes_ = 0;  // joined chunks may be longer than any before: ask again
   size_ -= work.keys.size();
+  if (options_.chunking == Chunking::ab) keep_bounds(work.keys, true);
   return out;
 }
 
@@ -54,7 +55,13 @@ std::vector<bool> PimTree::erase(std::span<const Key> questions) {
 // key heads is taken apart.
 void PimTree::Removal::remove_and_take() {
   pim::Round& round = tree.machine_.begin("erase A");
-  for (const Key key : keys) round.add(tree.place(key, 0), TASK_DROP, {key});
+  for (const Key key : keys) {
+    if (only) {
+      round.add(tree.place(key, 0), TASK_SET_HEIGHT, {key, *only + 1});
+    } else {
+      round.add(tree.place(key, 0), TASK_DROP, {key});
+    }
+  }
   for (std::uint32_t level = 0; level < levels(); ++level) {
     const auto is_entry = [&](std::size_t i) { return heights[i] == level + 1; };
     for (std::size_t begin = 0; begin < keys.size();) {
@@ -87,7 +94,7 @@ void PimTree::Removal::remove_and_take() {
   // children that were changed first are still there because level 1 came before level 2.
   for (std::uint32_t level = 0; level < levels(); ++level) {
     for (std::uint32_t i = 0; i < keys.size(); ++i) {
-      if (heights[i] < level + 2) continue;
+      if (!takes(level, i)) continue;
       const Address chunk = paths.at[level][i];
       --tree.chunk_counts_[level];
       taken_at.emplace(chunk, taken.size());
@@ -106,7 +113,7 @@ void PimTree::Removal::remove_and_take() {
     chunk.right = head[2];
     const std::uint64_t* words = round.next(module, 2 * count);
     for (std::uint64_t e = 0; e < count; ++e)
-      if (words[e] != head_key) chunk.entries.push_back({words[e], words[count + e]});
+      if (only || words[e] != head_key) chunk.entries.push_back({words[e], words[count + e]});
   }
 }
 
@@ -130,7 +137,13 @@ void PimTree::Removal::join() {
   std::vector<Missing> missing;
   pim::Round& round = tree.machine_.begin("erase B");
   for (std::uint32_t i = 0; i < keys.size(); ++i)
-    if (heights[i] > levels()) round.broadcast(TASK_L3_DROP, {keys[i]});
+    if (heights[i] > levels()) {
+      if (tree.options_.l3_host) {
+        tree.l3_.erase(keys[i]);
+      } else {
+        round.broadcast(TASK_L3_DROP, {keys[i]});
+      }
+    }
   for (const auto& [to, one] : joined) {
     if (!one.entries.empty()) {
       const std::size_t count = one.entries.size();

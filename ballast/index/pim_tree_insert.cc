@@ -31,11 +31,11 @@ InsertReport PimTree::insert(std::span<const Entry> entries) {
       values.push_back(batch.values[i]);
     }
   }
-  if (!keys.empty()) {
-    insert_absent(keys, values, updates);
-  } else {
-    update_present(updates);
-  }
+  // Values in chunks are written by a search of their own, when the new keys are in.
+  const bool apart = keys.empty() || options_.leaf == Leaf::in_line;
+  if (!keys.empty()) insert_absent(keys, values, apart ? std::span<const Entry>() : updates);
+  if (apart) update_present(updates);
+  if (options_.chunking == Chunking::ab) keep_bounds(keys, false);
   return {keys.size(), updates.size(), entries.size() - batch.keys.size()};
 }
 
@@ -45,8 +45,10 @@ void PimTree::insert_absent(std::span<const Key> keys, std::span<const Value> va
   work.heights.resize(keys.size());
   std::vector<bool> tall(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    work.heights[i] = draw_height();
-    tall[i] = work.heights[i] >= 2;
+    work.heights[i] = options_.chunking == Chunking::geometric ? draw_height()
+                      : loading_                               ? height_by_position(++loaded_)
+                                                               : 1;
+    tall[i] = work.heights[i] >= 2 || options_.record_all;
   }
   search_to_leaves(keys, &tall, work.paths);
   work.plan();
@@ -65,7 +67,7 @@ void PimTree::Insertion::plan() {
   for (std::uint32_t level = 0; level < levels(); ++level) {
     const bool root = level == levels() - 1;
     for (std::uint32_t i = 0; i < keys.size(); ++i) {
-      if (heights[i] < level + 1) continue;
+      if (heights[i] < level + 1 || (only && level < *only)) continue;
       members[level].push_back(i);
       if (heads(i, level))
         new_modules[level][i] = root ? tree.place_root(keys[i]) : tree.place(keys[i], level);
@@ -86,8 +88,13 @@ void PimTree::Insertion::plan() {
 void PimTree::Insertion::allocate_and_cut() {
   pim::Round& round = tree.machine_.begin("insert A");
   for (const auto& [key, value] : updates) round.add(tree.place(key, 0), TASK_UPDATE, {key, value});
-  for (std::uint32_t i = 0; i < keys.size(); ++i)
-    round.add(tree.place(keys[i], 0), TASK_NEW_DATA, {keys[i], values[i], heights[i]});
+  for (std::uint32_t i = 0; i < keys.size(); ++i) {
+    if (only) {
+      round.add(tree.place(keys[i], 0), TASK_SET_HEIGHT, {keys[i], heights[i]});
+    } else {
+      round.add(tree.place(keys[i], 0), TASK_NEW_DATA, {keys[i], values[i], heights[i]});
+    }
+  }
   chunks.assign(levels(), std::vector<Address>(keys.size()));
   for (std::uint32_t level = 0; level < levels(); ++level) {
     const bool root = level == levels() - 1;
@@ -107,7 +114,7 @@ void PimTree::Insertion::allocate_and_cut() {
   for (const auto& [key, value] : updates)
     BALLAST_CHECK(*round.next(tree.place(key, 0), 1) == 1, "a key that was there is gone");
   data.resize(keys.size());
-  for (std::uint32_t i = 0; i < keys.size(); ++i) {
+  for (std::uint32_t i = 0; i < keys.size() && !only; ++i) {
     const std::uint32_t module = tree.place(keys[i], 0);
     data[i] = pim::address_of(module, *round.next(module, 1));
   }
@@ -165,7 +172,11 @@ void PimTree::Insertion::fill_one(pim::Round& round, const Change& change) {
       flush();
       target = chunks[change.level][i];
     }
-    entries.push_back({keys[i], change.level == 0 ? data[i] : chunks[change.level - 1][i]});
+    if (only == change.level) continue;  // its own entry is among what was moved
+    const bool in_line = tree.options_.leaf == Leaf::in_line;
+    entries.push_back({keys[i], change.level > 0 ? chunks[change.level - 1][i]
+                                : in_line        ? values[i]
+                                                 : data[i]});
   }
   while (moved < change.moved.size()) entries.push_back(change.moved[moved++]);
   flush();
@@ -177,7 +188,13 @@ void PimTree::Insertion::fill_one(pim::Round& round, const Change& change) {
 void PimTree::Insertion::fill() {
   pim::Round& round = tree.machine_.begin("insert B");
   for (std::uint32_t i = 0; i < keys.size(); ++i)
-    if (heights[i] > levels()) round.broadcast(TASK_L3_PUT, {keys[i], chunks[levels() - 1][i]});
+    if (heights[i] > levels()) {
+      if (tree.options_.l3_host) {
+        tree.l3_[keys[i]] = chunks[levels() - 1][i];
+      } else {
+        round.broadcast(TASK_L3_PUT, {keys[i], chunks[levels() - 1][i]});
+      }
+    }
   for (const auto& change : changes) fill_one(round, change);
   for (const auto side : {TASK_SET_LEFT, TASK_SET_RIGHT}) {
     for (const auto& change : changes) {

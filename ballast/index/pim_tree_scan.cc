@@ -1,6 +1,7 @@
 // Ranges (specification 3.6): merged ranges go down level by level; a chunk inside a range gives all its
 // children, one at an end those that the range covers; a chunk that many ranges ask is pulled.
 #include <algorithm>
+#include <cmath>
 
 #include "ballast/base/errors.h"
 #include "ballast/index/batch.h"
@@ -39,6 +40,15 @@ std::vector<KeyRange> elementary(std::span<const KeyRange> ranges) {
 }  // namespace
 
 std::vector<PimTree::RangeItem> PimTree::range_roots(std::span<const KeyRange> ranges) {
+  if (options_.l3_host) {
+    std::vector<RangeItem> items;
+    for (std::uint32_t i = 0; i < ranges.size(); ++i) {
+      items.push_back({host_root(ranges[i].low), i});
+      for (auto at = l3_.upper_bound(ranges[i].low); at != l3_.end() && at->first <= ranges[i].high; ++at)
+        items.push_back({at->second, i});
+    }
+    return items;
+  }
   const std::uint64_t modules = machine_.modules(), count = ranges.size();
   const auto lane = [&](std::uint64_t i) { return static_cast<std::uint32_t>(i * modules / count); };
   pim::Round& round = machine_.begin("L3");
@@ -110,18 +120,59 @@ std::vector<PimTree::RangeItem> PimTree::expand(std::span<const KeyRange> ranges
   return below;
 }
 
+// Overlapping ranges joined; one of more than 5 times the mean length cut in pieces of that length, so that
+// no module names all roots of a long range.
+std::vector<KeyRange> PimTree::ranges_to_send(std::span<const KeyRange> questions) const {
+  std::vector<KeyRange> ranges;
+  if (options_.merge_ranges) {
+    ranges = merge_ranges(questions);
+  } else {
+    for (const auto& range : questions)
+      if (range.low <= range.high) ranges.push_back(range);
+    std::sort(ranges.begin(), ranges.end(),
+              [](const KeyRange& a, const KeyRange& b) { return a.low < b.low; });
+  }
+  if (!options_.cut_ranges) return ranges;
+  double sum = 0, given = 0;
+  for (const auto& range : questions) {
+    if (range.low > range.high) continue;
+    sum += static_cast<double>(range.high - range.low) + 1;
+    ++given;
+  }
+  std::vector<KeyRange> cut;
+  for (const auto& range : ranges) {
+    const double length = static_cast<double>(range.high - range.low) + 1, mean = sum / given;
+    const auto pieces = length > 5 * mean ? static_cast<std::uint64_t>(std::ceil(length / mean)) : 1;
+    const Key step = (range.high - range.low) / pieces;
+    Key low = range.low;
+    for (std::uint64_t p = 1; p < pieces; ++p) {
+      cut.push_back({low, range.low + p * step});
+      low = range.low + p * step + 1;
+    }
+    cut.push_back({low, range.high});
+  }
+  return cut;
+}
+
 Rows PimTree::scan(std::span<const KeyRange> questions) {
   machine_.reset_cost();
-  const std::vector<KeyRange> ranges = merge_ranges(questions);
+  const std::vector<KeyRange> ranges = ranges_to_send(questions);
   std::vector<RangeItem> items = range_roots(ranges);
-  for (std::uint32_t level = levels_; level-- > 0;)
+  const bool in_line = options_.leaf == Leaf::in_line;
+  for (std::uint32_t level = levels_; level-- > (in_line ? 1u : 0u);)
     items = expand(ranges, std::move(items), level == 0 ? "L1" : level == 1 ? "L2" : "L2 top");
-  std::vector<Address> nodes;
-  for (const auto& item : items) nodes.push_back(item.at);
   Rows rows;
-  rows.entries = read_data(nodes);
+  if (in_line) {
+    rows.entries = inline_rows(ranges, std::move(items));
+  } else {
+    std::vector<Address> nodes;
+    for (const auto& item : items) nodes.push_back(item.at);
+    rows.entries = read_data(nodes);
+  }
   std::sort(rows.entries.begin(), rows.entries.end(),
             [](const Entry& a, const Entry& b) { return a.key < b.key; });
+  if (!options_.merge_ranges)
+    rows.entries.erase(std::unique(rows.entries.begin(), rows.entries.end()), rows.entries.end());
   rows.bounds = bounds_of(rows.entries, questions);
   return rows;
 }

@@ -11,14 +11,6 @@ using pim::Address;
 using pim::module_of;
 using pim::offset_of;
 
-// The pieces of at most 2 * limit keys in which a group is pushed.
-template <typename Take>
-void PimTree::each_piece(const Group& group, Take take) const {
-  const std::uint32_t most = std::min<std::uint32_t>(2 * limit_, 512);
-  for (std::uint32_t begin = group.begin; begin < group.end; begin += most)
-    take(begin, std::min(group.end, begin + most));
-}
-
 void PimTree::push(pim::Round& round, task type, std::span<const Key> keys, const Group& group) const {
   each_piece(group, [&](std::uint32_t begin, std::uint32_t end) {
     std::uint64_t* words = round.add(module_of(group.at), type, 1 + end - begin);
@@ -38,7 +30,7 @@ std::vector<PimTree::Group> PimTree::group(std::span<const Key> keys, const std:
 
 // Marks the groups whose chunk is to be pulled. `roots`: a push ends at level 0 at once, through the shadow
 // subtree, whereas pulled keys need another round.
-void PimTree::plan_level(std::vector<Group>& groups, bool roots) {
+void PimTree::plan_level(std::vector<Group>& groups, bool roots, std::uint32_t reply_words) {
   if (options_.search == Search::push) return;
   if (options_.search == Search::pull) {
     for (auto& group : groups) group.pull = true;
@@ -65,7 +57,7 @@ void PimTree::plan_level(std::vector<Group>& groups, bool roots) {
     const std::uint64_t sent = size + (size + piece - 1) / piece;
     total += size;
     push_sent[module] += sent;
-    push_received[module] += size;
+    push_received[module] += size * std::uint64_t{reply_words};
     if (size > limit_) {
       mixed_sent[module] += 1;
       mixed_received[module] += 2 * expected_length(g) + 2;
@@ -73,7 +65,7 @@ void PimTree::plan_level(std::vector<Group>& groups, bool roots) {
       below += each > limit_ ? chunk * (2 * chunk + 3) : 2.0 * size + chunk;
     } else {
       mixed_sent[module] += sent;
-      mixed_received[module] += size;
+      mixed_received[module] += size * std::uint64_t{reply_words};
     }
   }
   const auto most = [](const std::vector<std::uint64_t>& words) {
@@ -81,7 +73,8 @@ void PimTree::plan_level(std::vector<Group>& groups, bool roots) {
   };
   bool pull = false;
   if (options_.plan == Plan::paper) {
-    pull = static_cast<double>(most(push_received)) * modules >= 3.0 * static_cast<double>(total);
+    pull =
+        static_cast<double>(most(push_received)) * modules >= 3.0 * reply_words * static_cast<double>(total);
   } else {
     const double push_time = static_cast<double>(most(push_sent) + most(push_received));
     double mixed_time = static_cast<double>(most(mixed_sent) + most(mixed_received));
@@ -104,16 +97,37 @@ PimTree::Fetched PimTree::read_fetched(pim::Round& round, std::uint32_t module) 
   return fetched;
 }
 
+Address PimTree::host_root(Key key) const {
+  const auto above = l3_.upper_bound(key);
+  return above == l3_.begin() ? leftmost_.back() : std::prev(above)->second;
+}
+
 // Any replica will do, so question i goes to module floor(i * P / m): balanced whatever the keys.
 void PimTree::search_roots(std::span<const Key> keys, std::vector<Address>& roots) {
   const std::uint64_t modules = machine_.modules(), count = keys.size();
+  if (options_.l3_host) {
+    roots.resize(count);
+    for (std::uint64_t i = 0; i < count; ++i) roots[i] = host_root(keys[i]);
+    return;
+  }
   pim::Round& round = machine_.begin("L3");
-  for (std::uint64_t i = 0; i < count; ++i)
-    *round.add(static_cast<std::uint32_t>(i * modules / count), TASK_L3_FIND, 1) = keys[i];
-  machine_.run(round);
   roots.resize(count);
-  for (std::uint64_t i = 0; i < count; ++i)
-    roots[i] = *round.next(static_cast<std::uint32_t>(i * modules / count), 1);
+  const auto part = [&](std::uint64_t m) {
+    return (m * count + modules - 1) / modules;
+  };  // its first question
+  for (std::uint64_t m = 0; m < modules; ++m) {
+    const std::uint64_t begin = part(m), many = part(m + 1) - begin;
+    if (many == 0) continue;
+    std::uint64_t* words = round.add_many(static_cast<std::uint32_t>(m), TASK_L3_FIND, 1, many);
+    std::copy_n(keys.begin() + static_cast<std::ptrdiff_t>(begin), many, words);
+  }
+  machine_.run(round);
+  for (std::uint64_t m = 0; m < modules; ++m) {
+    const std::uint64_t begin = part(m), many = part(m + 1) - begin;
+    if (many == 0) continue;
+    std::copy_n(round.next(static_cast<std::uint32_t>(m), many), many,
+                roots.begin() + static_cast<std::ptrdiff_t>(begin));
+  }
 }
 
 // From L3 down to the level-0 chunk of every key. Tall keys (if given) get their chunk of every level

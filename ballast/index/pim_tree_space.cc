@@ -150,7 +150,7 @@ Demand PimTree::Insertion::demand(Length length, bool exact) const {
   std::vector<std::uint64_t> fresh(all.modules());
   std::uint64_t tall = 0;
   for (std::uint32_t i = 0; i < keys.size(); ++i) {
-    ++fresh[tree.place(keys[i], 0)];
+    if (!only) ++fresh[tree.place(keys[i], 0)];
     tall += heights[i] > levels();
   }
   for (std::uint32_t m = 0; m < all.modules(); ++m) {
@@ -158,7 +158,7 @@ Demand PimTree::Insertion::demand(Length length, bool exact) const {
     all.block(m, 3, fresh[m]);
     all.table(m, space[m].table_log, tree.keys_on_[m] + fresh[m]);
   }
-  all.tree(tall);
+  if (!tree.options_.l3_host) all.tree(tall);
   const bool shadow = tree.options_.shadow;
   std::uint64_t longest_child = longest_of(space);  // of level 1, after the batch
   for (const auto& change : changes)
@@ -233,7 +233,7 @@ void PimTree::Removal::require_space() const {
   std::vector<std::uint32_t> gone_level, gone_key;
   for (std::uint32_t level = 0; level < levels(); ++level)
     for (std::uint32_t i = 0; i < keys.size(); ++i)
-      if (heights[i] >= level + 2) {
+      if (takes(level, i)) {
         gone.push_back(paths.at[level][i]);
         gone_level.push_back(level);
         gone_key.push_back(i);

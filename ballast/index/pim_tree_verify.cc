@@ -54,10 +54,16 @@ std::string PimTree::verify() {
 
   // L3: every replica names the same roots.
   pim::Round& top = machine_.begin("verify");
-  for (std::uint32_t m = 0; m < machine_.modules(); ++m) top.add(m, TASK_L3_RANGE, {0, ~Key{0}});
+  const std::uint32_t replicas = options_.l3_host ? 0 : machine_.modules();
+  for (std::uint32_t m = 0; m < replicas; ++m) top.add(m, TASK_L3_RANGE, {0, ~Key{0}});
   machine_.run(top);
   std::vector<Address> roots;
-  for (std::uint32_t m = 0; m < machine_.modules(); ++m) {
+  if (options_.l3_host) {
+    roots.push_back(host_root(0));
+    for (const auto& [key, root] : l3_)
+      if (key > 0) roots.push_back(root);
+  }
+  for (std::uint32_t m = 0; m < replicas; ++m) {
     const std::uint64_t count = *top.next(m, 1);
     const std::uint64_t* words = top.next(m, count);
     std::vector<Address> here(words, words + count);
@@ -108,6 +114,9 @@ std::string PimTree::verify() {
         return fmt::format("left link of chunk {} of level {} is wrong", i, level);
       if (one.right != (i + 1 == seen.size() ? 0 : seen[i + 1].at))
         return fmt::format("right link of chunk {} of level {} is wrong", i, level);
+      if (options_.chunking == Chunking::ab && bounded_ && one.entries.size() > 2 * options_.chunk)
+        return fmt::format("chunk {} of level {} has {} entries, which is above the bound", i, level,
+                           one.entries.size());
       for (std::size_t e = 1; e < one.entries.size(); ++e)
         if (one.entries[e - 1].key == one.entries[e].key)
           return fmt::format("a key twice in chunk {} of level {}", i, level);
@@ -143,23 +152,25 @@ std::string PimTree::verify() {
   if (chunks.size() != size_)
     return fmt::format("{} keys are reachable, the size is {}", chunks.size(), size_);
   pim::Round& data = machine_.begin("verify");
-  for (std::size_t i = 0; i < chunks.size(); ++i) {
+  const bool in_line = options_.leaf == Leaf::in_line;
+  for (std::size_t i = 0; i < chunks.size() && !in_line; ++i) {
     if (module_of(chunks[i]) != place(*heads[i], 0))
       return fmt::format("key {} lies on a wrong module", *heads[i]);
     data.add(module_of(chunks[i]), TASK_DATA, {offset_of(chunks[i])});
   }
-  for (std::size_t i = 0; i < chunks.size(); ++i) data.add(module_of(chunks[i]), TASK_GET, {*heads[i]});
+  for (std::size_t i = 0; i < chunks.size(); ++i) data.add(place(*heads[i], 0), TASK_GET, {*heads[i]});
   machine_.run(data);
   std::vector<Value> values;
-  for (std::size_t i = 0; i < chunks.size(); ++i) {
+  if (in_line) values.assign(chunks.begin(), chunks.end());  // what stands in the chunks
+  for (std::size_t i = 0; i < chunks.size() && !in_line; ++i) {
     const std::uint64_t* node = data.next(module_of(chunks[i]), 2);
     if (node[0] != *heads[i]) return fmt::format("the entry of key {} leads to key {}", *heads[i], node[0]);
     values.push_back(node[1]);
   }
   for (std::size_t i = 0; i < chunks.size(); ++i) {
-    const std::uint64_t* got = data.next(module_of(chunks[i]), 2);
+    const std::uint64_t* got = data.next(place(*heads[i], 0), 2);
     if (got[0] == 0 || got[1] != values[i])
-      return fmt::format("the hash table does not find key {}", *heads[i]);
+      return fmt::format("the hash table does not find key {} with the value of its entry", *heads[i]);
   }
 
   // Shadows: every root has a copy of every child, equal to the original entry by entry.

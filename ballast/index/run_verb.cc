@@ -12,10 +12,11 @@
 #include "ballast/index/distributed/spmd_index.h"
 #include "ballast/index/host_map.h"
 #include "ballast/index/key_files.h"
-#include "ballast/index/methods.h"
 #include "ballast/index/mixed.h"
 #include "ballast/index/operations_file.h"
 #include "ballast/index/oracle.h"
+#include "ballast/index/recovering.h"
+#include "ballast/index/tree_flags.h"
 #include "ballast/index/verbs.h"
 
 namespace ballast::index {
@@ -27,6 +28,8 @@ void add_run(cli::Program& program) {
     int machines = 4;
     std::uint64_t limit = 0;
     std::uint32_t modules = 64;
+    std::string kill, snapshot;
+    TreeFlags tree;
     bool check = false;
   };
   auto options = std::make_shared<Options>();
@@ -56,6 +59,11 @@ void add_run(cli::Program& program) {
       ->capture_default_str();
   verb->add_option("--scan-limit", options->limit, "most rows of a scan (0: all; phase and program)")
       ->capture_default_str();
+  verb->add_option("--kill-module", options->kill,
+                   "MODULE@ROUND: lose this module in that round (pim-tree); the tree is restored from its "
+                   "snapshot and the changes since");
+  verb->add_option("--snapshot", options->snapshot, "where --kill-module keeps the snapshot (a .bidx file)");
+  options->tree.add_to(verb);
   verb->add_flag("--check", options->check, "run std::map beside it and compare all answers");
   verb.run([options](const cli::Common& common) {
     const std::uint64_t batch = parse_count("--batch", options->batch);
@@ -86,7 +94,21 @@ void add_run(cli::Program& program) {
       const std::uint64_t of_answers = answers_of(index, operations);
       return std::pair(of_answers, index.size());
     };
-    if (options->method == "host") {
+    std::uint64_t recoveries = 0;
+    if (!options->kill.empty()) {
+      if (options->method != "pim-tree") throw InvalidInput("--kill-module goes with --method pim-tree");
+      if (options->snapshot.empty()) throw InvalidInput("--kill-module needs --snapshot FILE.bidx");
+      const auto at = options->kill.find('@');
+      if (at == std::string::npos) throw InvalidInput("--kill-module", options->kill, "MODULE@ROUND");
+      pim::Machine machine({.modules = options->modules,
+                            .kill_module = static_cast<std::uint32_t>(
+                                parse_count("--kill-module", options->kill.substr(0, at))),
+                            .kill_round = parse_count("--kill-module", options->kill.substr(at + 1))});
+      RecoveringTree tree(machine, options->tree.options(common.seed), {.snapshot = options->snapshot});
+      std::tie(digest, size) = work(tree);
+      recoveries = tree.recoveries();
+      if (common.for_people()) fmt::print("the tree was restored {} times\n", recoveries);
+    } else if (options->method == "host") {
       HostMap host;
       std::tie(digest, size) = work(host);
     } else if (options->method == "cluster") {
@@ -104,7 +126,7 @@ void add_run(cli::Program& program) {
       if (!cluster.is_first()) return;
     } else {
       const Method method =
-          make_method(options->method, {.modules = options->modules}, {.seed = common.seed});
+          make_method(options->method, {.modules = options->modules}, options->tree.options(common.seed));
       std::tie(digest, size) = work(*method.index);
     }
     if (options->check) oracle.bulk_load(entries);
@@ -121,6 +143,7 @@ void add_run(cli::Program& program) {
                        {"operations", count},
                        {"size", size},
                        {"digest", fmt::format("{:016x}", digest)},
+                       {"recoveries", recoveries},
                        {"checked", options->check}});
   });
 }

@@ -8,9 +8,9 @@
 #include "ballast/base/progress.h"
 #include "ballast/base/units.h"
 #include "ballast/index/host_map.h"
-#include "ballast/index/methods.h"
 #include "ballast/index/oracle.h"
 #include "ballast/index/program_generator.h"
+#include "ballast/index/tree_flags.h"
 #include "ballast/index/verbs.h"
 
 namespace ballast::index {
@@ -18,7 +18,8 @@ namespace ballast::index {
 void add_soak(cli::Program& program) {
   struct Options {
     std::string batches = "10K", method = "pim-tree";
-    std::uint32_t modules = 16, chunk = 8, levels = 3;
+    std::uint32_t modules = 16;
+    TreeFlags tree{.chunk = 8, .levels = 3};
     std::uint64_t every = 1;
   };
   auto options = std::make_shared<Options>();
@@ -28,8 +29,7 @@ void add_soak(cli::Program& program) {
   verb->add_option("--batches", options->batches, "how many")->capture_default_str();
   verb->add_option("--method", options->method, "host, or a method of `run`")->capture_default_str();
   verb->add_option("--modules", options->modules, "PIM modules")->capture_default_str();
-  verb->add_option("--chunk", options->chunk, "keys in a chunk, expected")->capture_default_str();
-  verb->add_option("--levels", options->levels, "chunk levels")->capture_default_str();
+  options->tree.add_to(verb);
   verb->add_option("--verify-every", options->every, "follow all links after every so many batches")
       ->capture_default_str();
   verb.run([options](const cli::Common& common) {
@@ -42,8 +42,8 @@ void add_soak(cli::Program& program) {
       host = std::make_unique<HostMap>();
       index = host.get();
     } else {
-      method = make_method(options->method, {.modules = options->modules},
-                           {.chunk = options->chunk, .levels = options->levels, .seed = common.seed});
+      method =
+          make_method(options->method, {.modules = options->modules}, options->tree.options(common.seed));
       index = method.index.get();
     }
     Oracle oracle;

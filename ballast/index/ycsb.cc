@@ -6,6 +6,7 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/data/permutation.h"
+#include "ballast/data/ycsb_properties.h"
 #include "ballast/data/zipf.h"
 #include "ballast/index/workload.h"
 
@@ -24,8 +25,18 @@ YcsbMix ycsb_mix(const std::string& name) {
                                                        {"D'", {.insert = 1}},
                                                        {"E'", {.insert = 0.05, .scan = 0.95}}};
   const auto found = mixes.find(name);
-  if (found == mixes.end()) throw InvalidInput("workload", name, "A to F, or A' to E'");
-  return found->second;
+  if (found != mixes.end()) return found->second;
+  if (name.size() <= 2) throw InvalidInput("workload", name, "A to F, A' to E', or a .properties file");
+  const data::YcsbProperties p = data::read_ycsb_properties(name);
+  return {.read = p.read,
+          .update = p.update,
+          .insert = p.insert,
+          .scan = p.scan,
+          .read_modify_write = p.read_modify_write,
+          .latest = p.law == data::KeyLaw::latest,
+          .max_scan = std::max(1u, p.max_scan),
+          .law = p.law,
+          .alpha = p.exponent};
 }
 
 std::vector<Operation> ycsb_operations(const YcsbMix& mix, std::span<const Entry> entries,
@@ -35,6 +46,10 @@ std::vector<Operation> ycsb_operations(const YcsbMix& mix, std::span<const Entry
   const std::uint64_t records = entries.size();
   const data::Zipf zipf(records, mix.alpha);
   const data::Permutation scatter(records, mix64(seed));
+  // Zipf and latest are drawn here, since keys come to be on the way; the others as YCSB has them.
+  std::optional<data::KeyChooser> chooser;
+  if (mix.law && *mix.law != data::KeyLaw::zipf && !mix.latest)
+    chooser.emplace(data::KeyOptions{.law = *mix.law, .records = records, .exponent = mix.alpha}, seed);
   // Ordered mixes skew by place, the others by item.
   const bool by_place = mix.predecessor > 0 || mix.insert == 1;
   const std::vector<Key> places =
@@ -51,7 +66,7 @@ std::vector<Operation> ycsb_operations(const YcsbMix& mix, std::span<const Entry
         if (rank < latest.size()) return latest[latest.size() - 1 - rank];
         return entries[records - 1 - std::min(records - 1, rank - latest.size())].key;
       }
-      return entries[scatter(rank)].key;
+      return entries[chooser ? chooser->at(0, i) : scatter(rank)].key;
     };
     double draw = random.uniform();
     const auto is = [&](double share) {
@@ -65,9 +80,11 @@ std::vector<Operation> ycsb_operations(const YcsbMix& mix, std::span<const Entry
     } else if (is(mix.predecessor)) {
       operations.push_back({Type::predecessor, from_ordered(places[i]), 0});
     } else if (is(mix.scan)) {
-      const std::uint64_t first = std::min(scatter(rank), records - 100);
+      const std::uint64_t length =
+          std::min(records, mix.max_scan == 0 ? std::uint64_t{100} : 1 + random.below(mix.max_scan));
+      const std::uint64_t first = std::min(chooser ? chooser->at(0, i) : scatter(rank), records - length);
       operations.push_back(
-          {Type::scan, from_ordered(entries[first].key), from_ordered(entries[first + 99].key)});
+          {Type::scan, from_ordered(entries[first].key), from_ordered(entries[first + length - 1].key)});
     } else if (is(mix.read_modify_write)) {
       const Key key = existing();
       operations.push_back({Type::get, from_ordered(key), 0});

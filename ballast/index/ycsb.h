@@ -5,9 +5,11 @@
 //   A' 50 % predecessor, 50 % insert   B' 95/5   C' predecessor   D' insert   E' 95 % scan of 100, 5 % insert
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "ballast/data/ycsb.h"
 #include "ballast/index/operations_file.h"
 
 namespace ballast::index {
@@ -15,9 +17,12 @@ namespace ballast::index {
 struct YcsbMix {
   double read = 0, update = 0, insert = 0, scan = 0, predecessor = 0, read_modify_write = 0;
   bool latest = false;
-  double alpha = 0.99;  ///< YCSB's zipfian constant; of the primed ones the skew over pieces
+  std::uint32_t max_scan = 0;            ///< scans reach over 1 to this many keys; 0: over 100
+  std::optional<data::KeyLaw> law = {};  ///< how existing keys are chosen; nothing: by alpha
+  double alpha = 0.99;                   ///< YCSB's zipfian constant; of the primed ones the skew over pieces
 };
-/// Throws InvalidInput naming the workloads.
+/// A letter, or an original .properties file (data/ycsb_properties.h). Throws InvalidInput naming the
+/// workloads, or the line of the file.
 YcsbMix ycsb_mix(const std::string& name);
 
 /// Operations over these entries (ascending). Letters choose existing keys by Zipf over a random order;

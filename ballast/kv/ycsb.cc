@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
-#include <sstream>
 
 #include "ballast/base/errors.h"
-#include "ballast/base/file.h"
+#include "ballast/data/ycsb_properties.h"
 #include "ballast/orch/orch.h"
 #include "ballast/orch/workload.h"
 
@@ -193,15 +191,6 @@ struct Ycsb {
   }
 };
 
-double share_of(const std::string& path, std::uint64_t line, const std::string& name,
-                const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !(value >= 0))
-    throw InvalidInput::at(path, line, fmt::format("{} is '{}'", name, text), "a number of at least 0");
-  return value;
-}
-
 void check(const Workload& workload, const std::string& where) {
   const double sum =
       workload.read + workload.update + workload.insert + workload.read_modify_write + workload.scan;
@@ -233,58 +222,20 @@ Workload Workload::named(const std::string& letter) {
 }
 
 Workload Workload::from_properties(const std::string& path) {
-  Workload w{.name = path, .read = 0, .update = 0};
-  std::istringstream lines(read_file(path, std::uint64_t{1} << 20));
-  std::uint64_t number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    const auto begin = line.find_first_not_of(" \t\r");
-    if (begin == std::string::npos || line[begin] == '#' || line[begin] == '!') continue;
-    const auto equals = line.find('=');
-    if (equals == std::string::npos)
-      throw InvalidInput::at(path, number, "no '=' in '" + line + "'", "name=value");
-    const auto trimmed = [](std::string text) {
-      text.erase(0, text.find_first_not_of(" \t\r"));
-      text.erase(text.find_last_not_of(" \t\r") + 1);
-      return text;
-    };
-    const std::string name = trimmed(line.substr(0, equals)), value = trimmed(line.substr(equals + 1));
-    const auto share = [&] { return share_of(path, number, name, value); };
-    if (name == "readproportion") {
-      w.read = share();
-    } else if (name == "updateproportion") {
-      w.update = share();
-    } else if (name == "insertproportion") {
-      w.insert = share();
-    } else if (name == "readmodifywriteproportion") {
-      w.read_modify_write = share();
-    } else if (name == "scanproportion") {
-      w.scan = share();
-    } else if (name == "maxscanlength") {
-      w.max_scan = static_cast<std::uint32_t>(share());
-    } else if (name == "scanlengthdistribution") {
-      if (value != "uniform")
-        throw InvalidInput::at(path, number, "scanlengthdistribution '" + value + "' is not known",
-                               "uniform");
-    } else if (name == "recordcount") {
-      w.records = static_cast<std::uint64_t>(share());
-    } else if (name == "fieldcount") {
-      w.fields = static_cast<std::uint32_t>(share());
-    } else if (name == "fieldlength") {
-      w.field_bytes = static_cast<std::uint32_t>(share());
-    } else if (name == "zipfianconstant") {
-      w.exponent = share();
-    } else if (name == "readallfields") {
-      w.read_all_fields = value != "false";
-    } else if (name == "requestdistribution") {
-      w.law = value == "zipfian"        ? data::KeyLaw::zipf
-              : value == "ycsb-zipfian" ? data::KeyLaw::scrambled
-                                        : data::key_law("requestdistribution", value);
-    } else if (name != "operationcount" && name != "workload" && name != "insertorder" &&
-               name != "writeallfields" && name != "hotspotdatafraction" && name != "hotspotopnfraction") {
-      throw InvalidInput::at(path, number, "property '" + name + "' is not known");
-    }
-  }
+  const data::YcsbProperties p = data::read_ycsb_properties(path);
+  const Workload w{.name = path,
+                   .read = p.read,
+                   .update = p.update,
+                   .insert = p.insert,
+                   .read_modify_write = p.read_modify_write,
+                   .scan = p.scan,
+                   .law = p.law,
+                   .exponent = p.exponent,
+                   .records = p.records,
+                   .fields = p.fields,
+                   .field_bytes = p.field_bytes,
+                   .read_all_fields = p.read_all_fields,
+                   .max_scan = p.max_scan};
   check(w, path);
   return w;
 }

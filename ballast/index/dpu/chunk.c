@@ -56,17 +56,26 @@ void chunk_free(struct module* m, uint32_t at) {
 void chunk_find(struct module* m, const struct chunk* chunk, const uint64_t* keys, uint32_t count,
                 uint32_t* positions) {
   uint64_t best[CHUNK_GROUP], entries[BATCH];
-  for (uint32_t i = 0; i < count; ++i) positions[i] = NOWHERE;
+  for (uint32_t i = 0; i < count; ++i) {
+    positions[i] = NOWHERE;
+    best[i] = 0;
+  }
   for (uint32_t begin = 0; begin < chunk->length; begin += BATCH) {
     const uint32_t size = chunk->length - begin < BATCH ? chunk->length - begin : BATCH;
     mem_read(m, chunk->array + 8 * begin, entries, size);
     for (uint32_t i = 0; i < count; ++i) {
+      /* Which entries are below the key is as good as random: selected, not branched on. */
+      const uint64_t key = keys[i];
+      uint64_t largest = best[i];
+      uint32_t position = positions[i];
       for (uint32_t j = 0; j < size; ++j) {
-        if (entries[j] <= keys[i] && (positions[i] == NOWHERE || entries[j] > best[i])) {
-          best[i] = entries[j];
-          positions[i] = begin + j;
-        }
+        const uint64_t entry = entries[j];
+        const int closer = (entry <= key) & ((position == NOWHERE) | (entry > largest));
+        largest = closer ? entry : largest;
+        position = closer ? begin + j : position;
       }
+      best[i] = largest;
+      positions[i] = position;
     }
     work(m, 4ull * count * size);
   }

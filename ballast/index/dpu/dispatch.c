@@ -14,6 +14,8 @@ static int is_update(enum task type) {
     case TASK_FILL:
     case TASK_TRUNCATE:
     case TASK_REMOVE:
+    case TASK_SET_VALUE:
+    case TASK_SET_HEIGHT:
     case TASK_TAKE:
     case TASK_SET_LEFT:
     case TASK_SET_RIGHT:

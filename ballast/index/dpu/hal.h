@@ -27,6 +27,7 @@ struct counters {
   uint64_t reads, writes;             /* transfers between memory and scratch */
   uint64_t read_words, written_words; /* of 8 bytes */
   uint64_t instructions;              /* compares, hash steps, moves, branches */
+  uint64_t row_misses;                /* transfers that left the open row */
 };
 
 struct module {
@@ -34,6 +35,7 @@ struct module {
   uint32_t bytes;
   uint32_t id;
   uint32_t fault;
+  uint32_t open_row; /* 1 KiB of memory; what the last transfer touched */
   struct counters counters;
 };
 
@@ -52,10 +54,16 @@ static inline int valid(struct module* m, uint32_t at, uint32_t words) {
   return 0;
 }
 
+static inline void open_row(struct module* m, uint32_t at) {
+  m->counters.row_misses += at >> 10 != m->open_row;
+  m->open_row = at >> 10;
+}
+
 /* Moves `words` words from memory at offset `at` to scratch. */
 static inline void mem_read(struct module* m, uint32_t at, void* to, uint32_t words) {
   m->counters.reads += 1;
   m->counters.read_words += words;
+  open_row(m, at);
   if (valid(m, at, words))
     memcpy(to, m->memory + at, 8ull * words);
   else
@@ -65,6 +73,7 @@ static inline void mem_read(struct module* m, uint32_t at, void* to, uint32_t wo
 static inline void mem_write(struct module* m, uint32_t at, const void* from, uint32_t words) {
   m->counters.writes += 1;
   m->counters.written_words += words;
+  open_row(m, at);
   if (valid(m, at, words)) memcpy(m->memory + at, from, 8ull * words);
 }
 

@@ -184,7 +184,7 @@ static uint64_t range(struct module* m, const uint64_t* task, uint64_t left, str
 }
 
 /* The smallest entry >= key, for each key of the group. */
-static uint64_t after(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
+static uint64_t after(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply, int pairs) {
   struct chunk chunk;
   uint64_t entries[BATCH], best[CHUNK_GROUP];
   uint32_t positions[CHUNK_GROUP];
@@ -205,10 +205,63 @@ static uint64_t after(struct module* m, const uint64_t* task, uint64_t left, str
     }
   }
   reply_put(m, reply, chunk.right);
+  if (pairs) {
+    uint32_t found = 0;
+    while (found < count && positions[found] != NOWHERE) ++found;
+    reply_put(m, reply, found);
+    uint64_t* two = reply_take(m, reply, 2 * (uint64_t)found);
+    for (uint32_t i = 0; i < found && m->fault == FAULT_NONE; ++i) {
+      two[2 * i] = best[i];
+      two[2 * i + 1] = chunk_address(m, &chunk, positions[i]);
+    }
+    return 1 + (uint64_t)count;
+  }
   uint64_t* out = reply_take(m, reply, count);
   for (uint32_t i = 0; i < count; ++i)
     out[i] = positions[i] == NOWHERE ? 0 : chunk_address(m, &chunk, positions[i]);
   return 1 + (uint64_t)count;
+}
+
+/* With values in level 0. Keys of a group ascend: what finds nothing stands first, or last. */
+static uint64_t find_pair(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
+  struct chunk chunk;
+  uint32_t positions[CHUNK_GROUP];
+  const uint32_t count = group(m, task, left, &chunk);
+  if (count == 0) return 0;
+  chunk_find(m, &chunk, task + 1, count, positions);
+  uint32_t none = 0;
+  while (none < count && positions[none] == NOWHERE) ++none;
+  reply_put(m, reply, count - none);
+  uint64_t* out = reply_take(m, reply, 2 * (uint64_t)(count - none));
+  for (uint32_t i = none; i < count && m->fault == FAULT_NONE; ++i) {
+    out[2 * (i - none)] = chunk_key(m, &chunk, positions[i]);
+    out[2 * (i - none) + 1] = chunk_address(m, &chunk, positions[i]);
+  }
+  return 1 + (uint64_t)count;
+}
+
+static uint64_t range_pair(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
+  struct chunk chunk;
+  uint64_t keys[BATCH], values[BATCH];
+  if (left < 3) return 0;
+  chunk_load(m, (uint32_t)task[0], &chunk);
+  uint64_t* count = reply_take(m, reply, 1);
+  uint64_t n = 0;
+  for (uint32_t begin = 0; begin < chunk.length && m->fault == FAULT_NONE; begin += BATCH) {
+    const uint32_t size = chunk.length - begin < BATCH ? chunk.length - begin : BATCH;
+    mem_read(m, chunk.array + 8 * begin, keys, size);
+    mem_read(m, chunk.array + 8 * (chunk.room + begin), values, size);
+    work(m, 5 * (uint64_t)size);
+    for (uint32_t i = 0; i < size; ++i) {
+      if (keys[i] < task[1] || keys[i] > task[2]) continue;
+      uint64_t* out = reply_take(m, reply, 2);
+      out[0] = keys[i];
+      out[1] = values[i];
+      ++n;
+    }
+  }
+  *count = n;
+  return 3;
 }
 
 static uint64_t copy_pull(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
@@ -339,7 +392,13 @@ uint64_t run_query_task(struct module* m, enum task type, const uint64_t* task, 
     case TASK_COUNT:
       return range(m, task, left, reply, 1);
     case TASK_AFTER:
-      return after(m, task, left, reply);
+      return after(m, task, left, reply, 0);
+    case TASK_AFTER_PAIR:
+      return after(m, task, left, reply, 1);
+    case TASK_FIND_PAIR:
+      return find_pair(m, task, left, reply);
+    case TASK_RANGE_PAIR:
+      return range_pair(m, task, left, reply);
     case TASK_COPY_PULL:
       return copy_pull(m, task, left, reply);
     case TASK_TREE_GET:

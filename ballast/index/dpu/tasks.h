@@ -26,10 +26,16 @@
  *   RANGE           o, low, high                       n, addresses         children that cover part of it
  *   COUNT           o, low, high                       n                    entries with low <= key <= high
  *   AFTER           o|n, keys n                        right, n addresses of the smallest entry >= key, or 0
+ *   FIND_PAIR       o|n, keys n                        m, then m pairs: key, value (values in level 0; the last
+ *                                                      m keys find something)
+ *   AFTER_PAIR      o|n, keys n                        right, m, then m pairs (the first m keys)
+ *   RANGE_PAIR      o, low, high                       m, then m pairs: entries with low <= key <= high
  *   NEW_CHUNK       level | shadowed << 32             offset
  *   FILL            o|n, keys n, addresses n           -                    appends
  *   TRUNCATE        offset, key                        n, right, keys n, addresses n: entries >= key, removed
  *   REMOVE          o|n, keys n                        -
+ *   SET_VALUE       o|n, keys n, values n              -                    of entries that are there
+ *   SET_HEIGHT      key, height                        -                    of a key that is there
  *   TAKE            offset                             n, left, right, keys n, addresses n; the chunk is freed
  *   SET_LEFT, SET_RIGHT, SET_FIRST   offset, address   -
  *   COPY_SET        o|n, child, first, keys n, addr. n -                    the shadow copy of `child` below o
@@ -86,10 +92,15 @@ enum task {
   TASK_RANGE,
   TASK_COUNT,
   TASK_AFTER,
+  TASK_FIND_PAIR,
+  TASK_AFTER_PAIR,
+  TASK_RANGE_PAIR,
   TASK_NEW_CHUNK,
   TASK_FILL,
   TASK_TRUNCATE,
   TASK_REMOVE,
+  TASK_SET_VALUE,
+  TASK_SET_HEIGHT,
   TASK_TAKE,
   TASK_SET_LEFT,
   TASK_SET_RIGHT,

@@ -125,6 +125,36 @@ static uint64_t remove_entries(struct module* m, uint32_t at, const uint64_t* ke
   return 1;
 }
 
+static uint64_t set_value(struct module* m, const uint64_t* task, uint64_t left) {
+  struct chunk chunk;
+  uint64_t keys[BATCH];
+  if (left < 1 || 2 * (task[0] >> 32) > left - 1) return 0;
+  const uint32_t count = (uint32_t)(task[0] >> 32);
+  chunk_load(m, (uint32_t)task[0], &chunk);
+  uint32_t written = 0;
+  for (uint32_t begin = 0; begin < chunk.length && m->fault == FAULT_NONE; begin += BATCH) {
+    const uint32_t size = chunk.length - begin < BATCH ? chunk.length - begin : BATCH;
+    mem_read(m, chunk.array + 8 * begin, keys, size);
+    work(m, 3 * (uint64_t)count * size);
+    for (uint32_t i = 0; i < count; ++i) {
+      for (uint32_t j = 0; j < size; ++j) {
+        if (keys[j] != task[1 + i]) continue;
+        mem_set(m, chunk.array + 8 * (chunk.room + begin + j), task[1 + count + i]);
+        ++written;
+      }
+    }
+  }
+  return written == count ? 1 + 2 * (uint64_t)count : 0;
+}
+
+static uint64_t set_height(struct module* m, const uint64_t* task, uint64_t left) {
+  if (left < 2) return 0;
+  const uint32_t node = table_find(m, task[0]);
+  if (node == 0) return 0;
+  mem_set(m, node + 16, task[1]);
+  return 2;
+}
+
 static uint64_t take(struct module* m, const uint64_t* task, uint64_t left, struct reply* reply) {
   struct chunk chunk;
   if (left < 1) return 0;
@@ -222,6 +252,10 @@ uint64_t run_update_task(struct module* m, enum task type, const uint64_t* task,
     case TASK_REMOVE:
       if (left < 1 || (task[0] >> 32) > left - 1) return 0;
       return remove_entries(m, (uint32_t)task[0], task + 1, (uint32_t)(task[0] >> 32)) ? 1 + (task[0] >> 32) : 0;
+    case TASK_SET_VALUE:
+      return set_value(m, task, left);
+    case TASK_SET_HEIGHT:
+      return set_height(m, task, left);
     case TASK_TAKE:
       return take(m, task, left, reply);
     case TASK_SET_LEFT:

@@ -47,6 +47,12 @@ ModuleFull::ModuleFull(std::uint32_t module, Bytes memory, Bytes need, Bytes hav
                               to_string(need), module, to_string(have), to_string(memory))),
       module_(module) {}
 
+ModuleLost::ModuleLost(std::uint32_t module, std::uint64_t round, const std::string& phase)
+    : Unavailable(fmt::format("module {} was lost in round {} ({}); the index on it must be restored", module,
+                              round, phase)),
+      module_(module),
+      round_(round) {}
+
 std::uint64_t Cost::io_time() const {
   std::uint64_t sum = 0;
   for (const auto& round : rounds) sum += round.io_time();
@@ -77,26 +83,31 @@ double Cost::work_imbalance() const {
   return all == 0 ? 1 : static_cast<double>(pim_time()) * modules / static_cast<double>(all);
 }
 
-void Round::open(Lane& lane, task type, std::size_t words) {
+void Round::open(Lane& lane, task type, std::size_t words, std::size_t count) {
   if (lane.type != static_cast<int>(type)) {
     lane.type = static_cast<int>(type);
     lane.block = lane.send.size();
     lane.send.push_back(static_cast<std::uint64_t>(type));
     ++lane.headers;
   }
-  lane.send[lane.block] += std::uint64_t{1} << 8 | static_cast<std::uint64_t>(words) << 32;
+  lane.send[lane.block] += static_cast<std::uint64_t>(count) << 8 | static_cast<std::uint64_t>(words * count)
+                                                                        << 32;
 }
 
 std::uint64_t* Round::add(std::uint32_t module, task type, std::size_t words) {
+  return add_many(module, type, words, 1);
+}
+
+std::uint64_t* Round::add_many(std::uint32_t module, task type, std::size_t words, std::size_t count) {
   Lane& lane = lanes_[module];
   if (!lane.used) {
     lane.used = true;
     used_.push_back(module);
   }
-  open(lane, type, words);
-  ++tasks_;
+  open(lane, type, words, count);
+  tasks_ += count;
   const std::size_t at = lane.send.size();
-  lane.send.resize(at + words);
+  lane.send.resize(at + words * count);
   return lane.send.data() + at;
 }
 
@@ -140,6 +151,9 @@ Machine::Machine(MachineOptions options) : options_(options), modules_(options.m
     protect(i, false);
     modules_[i].counters = {};
   }
+  if (options.kill_round != 0 && options.kill_module >= options.modules)
+    throw InvalidInput("module to be lost", std::to_string(options.kill_module),
+                       fmt::format("0 to {}", options.modules - 1));
   if (options.drivers < 1 || options.drivers > 64)
     throw InvalidInput("drivers", std::to_string(options.drivers), "1 to 64");
   for (std::uint32_t d = 0; d < options.drivers; ++d) {
@@ -177,8 +191,8 @@ void Machine::clear() {
 Round& Machine::begin(std::string phase) {
   if (broken_)
     throw Unavailable(
-        "a module was full in the middle of a batch, so the index is no longer whole; build it anew with "
-        "more memory");
+        "a module was full or lost in the middle of a batch, so the index is no longer whole; build it anew "
+        "(with more memory), or restore it");
   Round& round = driver().round;
   for (const std::uint32_t index : round.used_) {
     auto& lane = round.lanes_[index];
@@ -217,6 +231,10 @@ void Machine::run(Round& round) {
   if (round.tasks_ == 0) return;
   const std::uint64_t cpu_ns = thread_cpu_ns() - mine.cpu_mark_ns;
   const std::lock_guard lock(running_);
+  if (++rounds_ == options_.kill_round) {
+    broken_ = true;
+    throw ModuleLost(options_.kill_module, rounds_, round.phase_);
+  }
   const bool everywhere = !round.broadcast_.send.empty();
   if (everywhere) {
     for (std::uint32_t i = 0; i < options_.modules; ++i) {
@@ -264,6 +282,7 @@ void Machine::run(Round& round) {
     record.most_memory_words =
         std::max(record.most_memory_words, m.counters.read_words + m.counters.written_words);
     record.most_transfers = std::max(record.most_transfers, m.counters.reads + m.counters.writes);
+    record.most_row_misses = std::max(record.most_row_misses, m.counters.row_misses);
     if (trace_) record.module_words[index] = static_cast<std::uint32_t>(sent + received);
     if (sent + received > most) {
       most = sent + received;

@@ -50,6 +50,9 @@ struct MachineOptions {
   int threads = 0;                ///< that simulate; 0: as many as there are cores
   std::uint32_t drivers = 1;      ///< threads that may have a round of their own under way (drivers.h)
   bool guard = false;             ///< memory protection between CPU side and modules
+  /// This module is lost in that round (1: the first after construction); 0: none is.
+  std::uint32_t kill_module = 0;
+  std::uint64_t kill_round = 0;
 };
 
 /// A module's memory is full. Whoever plans ahead (PimTree) throws it before anything changes; one that comes
@@ -65,6 +68,19 @@ class ModuleFull : public Unavailable {
   std::uint32_t module_;
 };
 
+/// A module was lost in a round: what it held is gone, and the machine refuses further rounds until clear().
+/// An index on it is restored from a snapshot and the changes since (recovering.h).
+class ModuleLost : public Unavailable {
+ public:
+  ModuleLost(std::uint32_t module, std::uint64_t round, const std::string& phase);
+  std::uint32_t module() const { return module_; }
+  std::uint64_t round() const { return round_; }
+
+ private:
+  std::uint32_t module_;
+  std::uint64_t round_;
+};
+
 /// What one round cost. All counts are exact.
 struct RoundRecord {
   std::string phase;
@@ -76,6 +92,7 @@ struct RoundRecord {
   std::uint64_t work = 0, most_work = 0;             ///< instructions
   std::uint64_t most_memory_words = 0;               ///< between memory and scratch, of one module
   std::uint64_t most_transfers = 0;                  ///< their number, of one module
+  std::uint64_t most_row_misses = 0;                 ///< of them, those that left the open row of 1 KiB
   std::uint32_t busiest = 0;                         ///< the module with most sent + received
   std::uint64_t cpu_ns = 0;                          ///< measured: CPU side, since the round before
   std::vector<std::uint32_t> module_words = {};      ///< sent + received of each, when the machine traces
@@ -105,6 +122,8 @@ class Round {
   /// Room for one task of `words` words for this module; the caller fills it in.
   std::uint64_t* add(std::uint32_t module, task type, std::size_t words);
   void add(std::uint32_t module, task type, std::initializer_list<std::uint64_t> words);
+  /// Room for `count` tasks of `words` words each, one behind the other.
+  std::uint64_t* add_many(std::uint32_t module, task type, std::size_t words, std::size_t count);
   /// The same task for every module; runs before the module's own tasks and has no reply.
   void broadcast(task type, std::initializer_list<std::uint64_t> words);
   bool empty() const { return tasks_ == 0; }
@@ -122,7 +141,7 @@ class Round {
     std::size_t cursor = 0;
     bool used = false;
   };
-  void open(Lane& lane, task type, std::size_t words);
+  void open(Lane& lane, task type, std::size_t words, std::size_t count = 1);
 
   std::string phase_;
   std::vector<Lane> lanes_;
@@ -146,7 +165,8 @@ class Machine {
   /// Starts an empty round (of this thread's driver); the one before is gone. Throws Unavailable once a
   /// module was full.
   Round& begin(std::string phase);
-  /// Runs it on all modules; a round without tasks costs nothing and is not recorded. Throws ModuleFull.
+  /// Runs it on all modules; a round without tasks costs nothing and is not recorded. Throws ModuleFull,
+  /// ModuleLost.
   void run(Round& round);
 
   /// What was run since the last reset.
@@ -160,7 +180,7 @@ class Machine {
   void trace_modules(bool on) { trace_ = on; }
   /// Where a module's memory lies: for the test that the guard keeps everybody else out.
   const std::uint8_t* memory_for_tests(std::uint32_t index) const { return modules_[index].memory; }
-  /// True once a full module interrupted a round: what the modules hold is no longer whole.
+  /// True once a full or lost module interrupted a round: what the modules hold is no longer whole.
   bool broken() const { return broken_; }
 
   /// Makes the calling thread driver `number` (of options().drivers) while it lives; other threads are driver
@@ -194,6 +214,7 @@ class Machine {
   std::vector<std::unique_ptr<Driver>> drivers_;
   std::mutex running_;
   std::atomic<bool> broken_{false};
+  std::uint64_t rounds_ = 0;  // run since construction
   bool trace_ = false;
 };
 

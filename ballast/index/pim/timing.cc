@@ -3,25 +3,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ballast/index/pim/profiles.h"
+
 namespace ballast::pim {
 
 Profile Profile::upmem_p21() {
-  return {.name = "upmem-p21",
-          .frequency_hz = 350e6,
-          .issue_interval = 11,
-          .tasklets = 12,
-          .transfer_latency = 77,
-          .memory_bytes_per_cycle = 2,
-          .rank_modules = 64,
-          .up_bytes_per_s = 6.68e9,
-          .down_bytes_per_s = 4.74e9,
-          .broadcast_bytes_per_s = 16.88e9,
-          .machine_bytes_per_s = 40e9,
-          .launch_s = 20e-6,
-          .transfer_s = 5e-6,
-          .instructions_per_step = 1.5,
-          .cpu_cores = 32,
-          .cpu_efficiency = 0.6};
+  return find_profile("upmem-p21");
+}
+
+double module_cycles(const RoundRecord& round, const Profile& p) {
+  const double instructions = p.instructions_per_step * static_cast<double>(round.most_work);
+  const double occupancy = 8 * static_cast<double>(round.most_memory_words) / p.memory_bytes_per_cycle +
+                           static_cast<double>(round.most_row_misses) * p.row_miss_cycles;
+  const double latency = static_cast<double>(round.most_transfers) * p.transfer_latency + occupancy;
+  return std::max({instructions, (p.issue_interval * instructions + latency) / p.tasklets, occupancy});
 }
 
 double modelled_seconds(const RoundRecord& round, std::uint32_t modules, const Profile& p) {
@@ -34,14 +29,9 @@ double modelled_seconds(const RoundRecord& round, std::uint32_t modules, const P
   };
   const double own = static_cast<double>(round.most_sent - std::min(round.most_sent, round.broadcast_words));
   const double broadcast = static_cast<double>(round.broadcast_words);
-  const double instructions = p.instructions_per_step * static_cast<double>(round.most_work);
-  const double bytes = 8 * static_cast<double>(round.most_memory_words);
-  const double occupancy = bytes / p.memory_bytes_per_cycle;
-  const double latency = static_cast<double>(round.most_transfers) * p.transfer_latency + occupancy;
-  const double cycles =
-      std::max({instructions, (p.issue_interval * instructions + latency) / p.tasklets, occupancy});
   return p.launch_s + transfer(own, p.up_bytes_per_s) + transfer(broadcast, p.broadcast_bytes_per_s) +
-         cycles / p.frequency_hz + transfer(static_cast<double>(round.most_received), p.down_bytes_per_s);
+         module_cycles(round, p) / p.frequency_hz +
+         transfer(static_cast<double>(round.most_received), p.down_bytes_per_s);
 }
 
 double modelled_seconds(const Cost& cost, const Profile& profile) {
@@ -79,13 +69,27 @@ double pipelined_seconds(std::span<const Cost> batches, const Profile& p, std::u
   }
 }
 
+const std::vector<std::pair<std::string, double Profile::*>>& sensitive_parameters() {
+  static const std::vector<std::pair<std::string, double Profile::*>> parameters = {
+      {"frequency_hz", &Profile::frequency_hz},
+      {"issue_interval", &Profile::issue_interval},
+      {"tasklets", &Profile::tasklets},
+      {"transfer_latency", &Profile::transfer_latency},
+      {"memory_bytes_per_cycle", &Profile::memory_bytes_per_cycle},
+      {"row_miss_cycles", &Profile::row_miss_cycles},
+      {"up_bytes_per_s", &Profile::up_bytes_per_s},
+      {"down_bytes_per_s", &Profile::down_bytes_per_s},
+      {"broadcast_bytes_per_s", &Profile::broadcast_bytes_per_s},
+      {"machine_bytes_per_s", &Profile::machine_bytes_per_s},
+      {"launch_s", &Profile::launch_s},
+      {"transfer_s", &Profile::transfer_s},
+      {"instructions_per_step", &Profile::instructions_per_step}};
+  return parameters;
+}
+
 std::vector<Profile> sensitivity(const Profile& profile) {
   std::vector<Profile> all;
-  for (double Profile::*parameter :
-       {&Profile::frequency_hz, &Profile::issue_interval, &Profile::tasklets, &Profile::transfer_latency,
-        &Profile::memory_bytes_per_cycle, &Profile::up_bytes_per_s, &Profile::down_bytes_per_s,
-        &Profile::broadcast_bytes_per_s, &Profile::machine_bytes_per_s, &Profile::launch_s,
-        &Profile::transfer_s, &Profile::instructions_per_step}) {
+  for (const auto& [name, parameter] : sensitive_parameters()) {
     for (const double factor : {0.5, 2.0}) {
       all.push_back(profile);
       all.back().*parameter *= factor;

@@ -17,6 +17,7 @@
 
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ballast/index/pim/machine.h"
@@ -24,12 +25,15 @@
 namespace ballast::pim {
 
 struct Profile {
-  std::string name;
+  std::string name = {};
+  std::string source = {};                ///< where the figures come from
+  std::vector<std::string> assumed = {};  ///< fields that the source does not give
   double frequency_hz;
   double issue_interval;  ///< cycles between two instructions of one tasklet
   double tasklets;
   double transfer_latency;  ///< cycles of a memory transfer before its bytes
   double memory_bytes_per_cycle;
+  double row_miss_cycles;  ///< of a transfer that leaves the open row of 1 KiB
   double rank_modules;
   double up_bytes_per_s;  ///< CPU to the modules of a rank
   double down_bytes_per_s;
@@ -41,8 +45,11 @@ struct Profile {
   double cpu_cores;              ///< that share the CPU side's work (assumed)
   double cpu_efficiency;         ///< of them (assumed)
 
-  static Profile upmem_p21();
+  static Profile upmem_p21();  ///< the default (profiles.yaml has more, profiles.h finds them)
 };
+
+/// Cycles of the busiest module in this round.
+double module_cycles(const RoundRecord& round, const Profile& profile);
 
 /// Modelled seconds of these rounds, CPU work left out.
 double modelled_seconds(const Cost& cost, const Profile& profile);
@@ -66,6 +73,8 @@ struct ModelledRatio {
 };
 ModelledRatio modelled_ratio(const Cost& a, const Cost& b, const Profile& profile);
 
+/// What sensitivity() changes, by name.
+const std::vector<std::pair<std::string, double Profile::*>>& sensitive_parameters();
 /// The profile with one parameter changed, for each parameter halved and doubled.
 std::vector<Profile> sensitivity(const Profile& profile);
 
