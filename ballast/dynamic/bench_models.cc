@@ -56,7 +56,7 @@ void end_to_end(Bench& bench, std::uint64_t seed, bool quick) {
     contest.add({"dynet++ (shared operands known)", known, {.policy = "agenda", .gather = Gather::copied}});
     contest.add({"cells by agenda (cavs-style)", {}, {.policy = "agenda"}});
     contest.add({"cells by depth (fold-style)", {}, {.policy = "depth", .gather = Gather::copied}});
-    const auto timing = contest.time(quick ? 5 : 11, seed);
+    const auto timing = contest.time(quick ? 11 : 21, seed, quick ? 6 : 15);
     const std::string id = fmt::format("B.{}.h{}.b{}", c.model, c.hidden, c.instances);
     const std::string answers = contest.answers_note();
     add_ratio(bench, id + ".unbatched", fmt::format("{}: the same kernels one node at a time", c.model),
@@ -141,7 +141,7 @@ void learned(Bench& bench, std::uint64_t seed, bool quick) {
     contest.add({"learned", passes, {.policy = "fsm", .fsm = machine.table}});
     contest.add({"agenda", passes, {.policy = "agenda"}});
     contest.add({"depth", passes, {.policy = "depth"}});
-    const auto timing = contest.time(quick ? 7 : 15, seed);
+    const auto timing = contest.time(quick ? 15 : 31, seed, quick ? 5 : 12);
     const std::string best = timing.median("agenda") < timing.median("depth") ? "agenda" : "depth";
     add_ratio(
         bench, fmt::format("B.fsm.{}", shape.model),
@@ -167,7 +167,7 @@ void cortex_like(Bench& bench, std::uint64_t seed, bool quick) {
     contest.add("cortex-like", [&] { return model.run(batch, plan).seconds; });
     add_ratio(bench, fmt::format("B.treelstm.h{}.b64.cortex-like", hidden),
               "treelstm against code by hand whose schedule is made ahead (ours, labelled cortex-like)",
-              contest.time(quick ? 7 : 15, seed), "ours", "cortex-like", 0.6,
+              contest.time(quick ? 15 : 31, seed, quick ? 5 : 12), "ours", "cortex-like", 0.6,
               "the same trees and shapes, weights of its own; its scheduling and encoding are not counted");
   }
 }

@@ -16,7 +16,7 @@ void pair(Bench& bench, const std::string& id, const std::string& what, const Mo
   Contest contest(module, std::move(batch), seed);
   contest.add(with);
   contest.add(without);
-  const auto timing = contest.time(quick ? 7 : 15, seed, quick ? 4 : 12);
+  const auto timing = contest.time(quick ? 21 : 41, seed, quick ? 3 : 12);
   add_ratio(bench, id, what, timing, with.name, without.name, target,
             fmt::format("{} batches against {}; {}", contest.batches(0), contest.batches(1),
                         contest.answers_note()));
@@ -39,11 +39,11 @@ CompileOptions single_operators() {
 
 void single(Bench& bench, std::uint64_t seed, bool quick) {
   const PassCase cases[] = {{"fuse", &CompileOptions::fuse, "treelstm", 64, 32, true},
-                            {"coarsen", &CompileOptions::coarsen, "treelstm", 64, 32, false},
-                            {"hfuse", &CompileOptions::hfuse, "treelstm", 64, 32, true},
+                            {"coarsen", &CompileOptions::coarsen, "treelstm", 32, 8, false},
+                            {"hfuse", &CompileOptions::hfuse, "treelstm", 32, 32, true},
                             {"hoist", &CompileOptions::hoist, "birnn", 256, 4, false},
                             {"split-dense", &CompileOptions::split_dense, "birnn", 256, 4, false},
-                            {"phases", &CompileOptions::phases, "lstm-nmt", 64, 8, false},
+                            {"phases", &CompileOptions::phases, "birnn", 32, 64, false},
                             {"ghost", &CompileOptions::ghost, "twoarms", 64, 32, false},
                             {"reuse", &CompileOptions::reuse, "birnn", 256, 4, false}};
   for (const PassCase& c : cases) {
@@ -73,8 +73,8 @@ void single(Bench& bench, std::uint64_t seed, bool quick) {
     const Module module = load_model(
         model, model == "stackrnn" ? std::map<std::string, std::int64_t>{{"H", 64}, {"V", 2000}}
                : model == "berxit" ? std::map<std::string, std::int64_t>{{"T", 16}, {"G", 2}, {"D", 32}}
-                                   : std::map<std::string, std::int64_t>{{"H", 64}});
-    const std::vector<Instance> batch = draw_instances(module, quick ? 16 : 64, seed);
+                                   : std::map<std::string, std::int64_t>{{"H", model == "drnn" ? 256 : 64}});
+    const std::vector<Instance> batch = draw_instances(module, quick && model != "drnn" ? 16 : 64, seed);
     pair(bench, fmt::format("D.fibers.{}", name),
          fmt::format("{}: fibers against one instance at a time", name), module, batch, {"fibers", {}, {}},
          {"one at a time", {}, {.fibers = false}}, 2.0, seed, quick);
@@ -113,7 +113,7 @@ void cumulative(Bench& bench, std::uint64_t seed, bool quick) {
       if (system.name == "gather-fusion") system.session.gather = Gather::automatic;
       contest.add(system);
     }
-    const auto timing = contest.time(quick ? 5 : 11, seed, quick ? 6 : 15);
+    const auto timing = contest.time(quick ? 15 : 31, seed, quick ? 6 : 15);
     std::string before = "all off";
     for (const Step& step : steps) {
       add_ratio(bench, fmt::format("D.step.{}.{}", name, step.name),

@@ -39,7 +39,7 @@ void against_torch(Bench& bench, const std::string& model, const std::string& id
     contest.compare(by_hand->run());
     contest.add("torch by hand", [&] { return time_of([&] { by_hand->run(); }); });
   }
-  const auto timing = contest.time(quick ? 5 : 11, seed, quick ? 5 : 15);
+  const auto timing = contest.time(quick ? 9 : 15, seed, quick ? 6 : 20);
   add_ratio(bench, id + ".torch-eager", fmt::format("{}: libtorch eager, one instance at a time", model),
             timing, "ours", "torch eager", 5.0, contest.answers_note());
   means.eager.push_back(timing.ratio("torch eager", "ours").median);

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <numeric>
+#include <utility>
 
 #include "ballast/base/errors.h"
 #include "ballast/loop/gemm.h"
@@ -85,8 +86,14 @@ struct BlockExecutor::State {
     OpType type;
     Cell::Node own = node;
     own.args.clear();
-    for (const int arg : node.args) {
-      type.cell.inputs.push_back({shared(arg) ? Mode::shared : Mode::lane, cell.shape_of_arg(arg)});
+    for (std::size_t a = 0; a < node.args.size(); ++a) {
+      const int arg = node.args[a];
+      // A weight that was not arranged ahead is read as it lies.
+      const bool as_it_lies = level < 4 && node.op.kind == OpKind::dense && a == 1;
+      type.cell.inputs.push_back({!shared(arg) ? Mode::lane
+                                  : as_it_lies ? Mode::keyed
+                                               : Mode::shared,
+                                  cell.shape_of_arg(arg)});
       type.globals.push_back(static_cast<std::int64_t>(type.globals.size()));
       own.args.push_back(~static_cast<int>(own.args.size()));
     }
@@ -95,7 +102,7 @@ struct BlockExecutor::State {
     const std::string key = to_string(type.cell) + to_string(node.shape);
     std::string shapes = std::to_string(contiguous);
     for (const Cell::Input& i : type.cell.inputs)
-      shapes += to_string(i.shape) + (i.mode == Mode::shared ? "s" : "l");
+      shapes += to_string(i.shape) + std::to_string(static_cast<int>(i.mode));
     const auto [at, fresh] = kernels.try_emplace(key + shapes);
     if (fresh) {
       KernelPlan p = plan_kernel(type, contiguous);
@@ -108,9 +115,8 @@ struct BlockExecutor::State {
     Aligned& panel = panels[static_cast<std::size_t>(~arg)];
     const Shape& s = input(arg).shape;
     panel.resize(static_cast<std::size_t>(loop::packed_size(s[1], s[0])));
-    if (level < 4 || !packed_once[arg])
+    if (!std::exchange(packed_once[arg], true))
       loop::pack_panels(weights[static_cast<std::size_t>(~arg)].data(), s[1], true, s[1], s[0], panel.at());
-    packed_once[arg] = true;
     return panel.at();
   }
 
@@ -303,9 +309,6 @@ struct BlockExecutor::State {
       current = resolve(lanes);
       resolved_lanes = lanes;
       resolved_for = inputs.data();
-    } else if (level < 4) {
-      // Addresses stay; weights are arranged anew, as where they are not laid out ahead.
-      for (auto& [arg, done] : packed_once) packed(arg);
     }
     for (const Step& step : current) {
       for (const Copy& c : step.before) std::memcpy(c.to, c.from, static_cast<std::size_t>(c.numbers) * 4);

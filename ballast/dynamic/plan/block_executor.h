@@ -8,7 +8,8 @@
 //   e.copies(), e.output(0)             // [64][size]
 //
 // Levels: 0 declaration order, agenda; 1 planned order, fewest batches; 2 and 3 the same with every address
-// resolved once for a batch size; 4 and 5 the same as 2 and 3 with weights arranged in panels once.
+// resolved once for a batch size; 4 and 5 the same as 2 and 3 with weights arranged in
+// panels once, where the others read them as they lie.
 // The compiled models do not run this way (a block is one fused kernel): it is the ablation of Table E.
 #pragma once
 
