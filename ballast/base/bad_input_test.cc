@@ -175,5 +175,17 @@ TEST_F(BadInput, TwoWritersOfOneNameDoNotMix) {
   EXPECT_EQ(files(), 1u);
 }
 
+// `base histogram` has no trace: success without the file would be a lie.
+TEST_F(BadInput, AFileThatTheVerbDoesNotWriteIsRefused) {
+  HistogramLog log;
+  log.intervals.push_back({.length_s = 1});
+  log.intervals[0].histogram.record(7);
+  log.write(folder_ + "/a.hlog");
+  EXPECT_EQ(run("histogram a.hlog --trace t.json"), 2) << output_;
+  EXPECT_NE(output_.find("ballast base histogram"), std::string::npos) << output_;
+  EXPECT_EQ(run("histogram a.hlog --report page.html"), 0) << output_;
+  EXPECT_EQ(files(), 2u);
+}
+
 }  // namespace
 }  // namespace ballast

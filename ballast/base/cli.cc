@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 
 #include "ballast/base/errors.h"
@@ -170,6 +171,41 @@ void stop_if_interrupted() {
   if (interrupted()) throw Interrupted();
 }
 
+namespace {
+
+/// Refuses a flag whose file the verb did not write: silence would look like success.
+class PromisedFiles {
+ public:
+  explicit PromisedFiles(const Common& common)
+      : files_{{"--report", common.report_file, {}}, {"--trace", common.trace_file, {}}} {
+    for (auto& file : files_) file.before = written(file.path);
+  }
+  void check(const std::string& verb) const {
+    for (const auto& file : files_) {
+      std::error_code none;
+      const bool special =
+          std::filesystem::exists(file.path, none) && !std::filesystem::is_regular_file(file.path, none);
+      if (!file.path.empty() && !special && written(file.path) == file.before)
+        throw InvalidInput(file.flag, file.path, fmt::format("verbs that write one: `{}` does not", verb));
+    }
+  }
+
+ private:
+  struct File {
+    const char* flag;
+    std::string path;
+    std::optional<std::filesystem::file_time_type> before;
+  };
+  static std::optional<std::filesystem::file_time_type> written(const std::string& path) {
+    std::error_code error;
+    const auto time = std::filesystem::last_write_time(path, error);
+    return error ? std::nullopt : std::optional(time);
+  }
+  std::vector<File> files_;
+};
+
+}  // namespace
+
 struct Program::Entry {
   Common common;
   std::shared_ptr<Verb::Action> action = std::make_shared<Verb::Action>();
@@ -279,9 +315,11 @@ int Program::main(int argc, char** argv) {
     if (!entry->common.json_file.empty()) entry->common.json = true;
     try {
       catch_interrupts();
+      const PromisedFiles promised(entry->common);
       (*entry->action)(entry->common);
       if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
         throw Unavailable::from_errno("standard output", "cannot be written");
+      promised.check(fmt::format("ballast {} {}", component_, entry->app->get_name()));
       return static_cast<int>(ExitCode::ok);
     } catch (const Exit& exit) {
       return exit.code;

@@ -93,7 +93,8 @@ Finding look_at_data() {
   std::string text = outcome.exit_code == 0 ? read_file(file) : "";
   std::filesystem::remove(file);
   try {
-    for (const auto& entry : Json::parse(text).at("datasets")) {
+    const Json listed = Json::parse(text);
+    for (const auto& entry : listed.at("datasets")) {
       const bool here = entry.at("folder").is_string();
       finding.table.row(
           {entry.at("name"), here ? "yes" : "no", here ? entry.at("folder") : entry.at("command")});

@@ -194,7 +194,7 @@ void write_npz(const std::string& path, const std::map<std::string, Array>& arra
     put(central, kCentral, 4);
     put(central, 20, 2);
     central += common;
-    put(central, 0, 2 + 2 + 2 + 4);
+    for (const int width : {2, 2, 2, 4}) put(central, 0, width);
     put(central, offset, 4);
     central += member;
     offset += local.size() + size;

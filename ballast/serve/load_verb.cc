@@ -81,6 +81,7 @@ void load(const LoadOptions& options, const cli::Common& common) {
   for (LoggedRequest& request : log)
     request.idle_ms = perf.idle_prefill_ms(std::max(1, request.prompt_tokens)) / (1 + perf.safety);
   if (!options.output.empty()) write_log(options.output, log);
+  write_request_trace(common.trace_file, Basis::measured, {{options.url, bars(log)}});
   const LogSummary summary = summarise(log);
   common.write_json(to_json(summary));
   if (common.for_people())
@@ -118,7 +119,9 @@ void add_load(cli::Program& program) {
                              {"ballast serve report run.jsonl", "ballast serve report run.jsonl --json"});
   report->add_option("log", *path, "run log of `ballast serve load`")->required();
   report.run([path](const cli::Common& common) {
-    const LogSummary summary = summarise(read_log(*path));
+    const auto log = read_log(*path);
+    write_request_trace(common.trace_file, Basis::measured, {{*path, bars(log)}});
+    const LogSummary summary = summarise(log);
     common.write_json(to_json(summary));
     if (common.for_people()) summary_table(summary, *path + " (measured)").print(stdout);
   });

@@ -2,6 +2,7 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/base/statistics.h"
+#include "ballast/serve/request_trace.h"
 #include "ballast/serve/simulator.h"
 #include "ballast/serve/verbs.h"
 #include "ballast/serve/workload.h"
@@ -16,6 +17,21 @@ struct SimOptions {
   int requests = 1000, replicas = 1;
 };
 
+std::vector<RequestBars> bars(const RunResult& run) {
+  std::vector<RequestBars> result;
+  for (const Live& live : run.requests) {
+    RequestBars request{.name = fmt::format("{} {}", live.request->scenario, live.request->id),
+                        .arrival_ms = live.request->arrival_ms,
+                        .token_ms = {},
+                        .admission = to_string(live.admission),
+                        .kept = live.outcome == Outcome::finished && live.met_token};
+    for (const auto& round : live.token_times)
+      request.token_ms.insert(request.token_ms.end(), round.begin(), round.end());
+    result.push_back(std::move(request));
+  }
+  return result;
+}
+
 void sim(const SimOptions& options, const cli::Common& common) {
   PerfModel perf = PerfModel::load(options.perf);
   const SloTable slos = SloTable::named(options.slo_scale, perf);
@@ -26,6 +42,7 @@ void sim(const SimOptions& options, const cli::Common& common) {
               {"policy", "attained (token)", "attained (mean)", "guaranteed", "of these kept", "p99 slowdown",
                "p99 tpot ms", "plan mean ms"});
   Json rows = Json::array();
+  std::map<std::string, std::vector<RequestBars>> traced;
   for (const std::string& name : options.policies) {
     PolicySettings settings;
     settings.slos = slos;
@@ -34,8 +51,10 @@ void sim(const SimOptions& options, const cli::Common& common) {
     simulation.replicas = options.replicas;
     simulation.alpha = options.alpha;
     simulation.seed = common.seed;
+    simulation.record_tokens = !common.trace_file.empty();
     const RunResult run = simulate(
         requests, perf, [&] { return make_policy(name, settings); }, simulation);
+    if (simulation.record_tokens) traced[name] = bars(run);
     const double plan = run.plan_ms.empty() ? 0 : mean(run.plan_ms);
     table.row({name, fmt::format("{:.1f} %", 100 * run.attainment(Metric::token)),
                fmt::format("{:.1f} %", 100 * run.attainment(Metric::mean)),
@@ -55,6 +74,7 @@ void sim(const SimOptions& options, const cli::Common& common) {
                     {"steps", run.steps()},
                     {"basis", "modelled"}});
   }
+  write_request_trace(common.trace_file, Basis::modelled, traced);
   common.write_json({{"schema", "ballast.serve.sim/1"},
                      {"scenario", options.scenario},
                      {"rate", options.rate},

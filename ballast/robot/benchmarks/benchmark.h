@@ -30,8 +30,9 @@ struct Check {
 
 struct Benchmark {
   std::string id, name, category, what;
-  std::vector<double> rates_hz;    ///< those that RobotPerf publishes
-  std::vector<std::string> slots;  ///< the first is the reference
+  std::vector<double> rates_hz;              ///< those that RobotPerf publishes
+  std::vector<std::string> slots;            ///< the first is the reference
+  std::vector<std::string> file_slots = {};  ///< further ones that take a file: "network" for network:FILE
   std::function<GraphSpec(const std::string& slot)> graph;
   std::function<Input(Size, std::uint64_t seed)> input;
   /// Judges the outputs kept by a run over the input: `outputs[k]` answers the frame group `frames[k]`.
@@ -54,6 +55,7 @@ std::vector<Benchmark> perception_benchmarks();
 std::vector<Benchmark> depth_benchmarks();
 std::vector<Benchmark> motion_benchmarks();
 std::vector<Benchmark> frame_benchmarks();
+std::vector<Benchmark> classify_benchmarks();
 std::vector<Benchmark> localization_benchmarks();
 std::vector<Benchmark> avoidance_benchmarks();
 /// m2 to m7: the transforms of m1 beside each of d1 to d6.

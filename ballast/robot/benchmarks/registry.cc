@@ -8,8 +8,9 @@ namespace ballast::robot {
 const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all = [] {
     std::vector<Benchmark> list;
-    for (auto group : {perception_benchmarks, depth_benchmarks, motion_benchmarks, frame_benchmarks,
-                       localization_benchmarks, avoidance_benchmarks, loaded_transform_benchmarks})
+    for (auto group :
+         {perception_benchmarks, depth_benchmarks, motion_benchmarks, frame_benchmarks, classify_benchmarks,
+          localization_benchmarks, avoidance_benchmarks, loaded_transform_benchmarks})
       for (auto& benchmark : group()) list.push_back(std::move(benchmark));
     std::sort(list.begin(), list.end(), [](const Benchmark& a, const Benchmark& b) { return a.id < b.id; });
     return list;

@@ -161,7 +161,9 @@ Concluded conclude(const std::vector<double>& values, bool trimmed, std::uint64_
 SessionResult run_session(const Benchmark& benchmark, const SessionOptions& options) {
   SessionResult result{.id = benchmark.id,
                        .slot = options.slot.empty() ? benchmark.slots.front() : options.slot};
-  cli::require_one_of(fmt::format("implementation of {}", benchmark.id), result.slot, benchmark.slots);
+  const auto colon = result.slot.find(':');
+  cli::require_one_of(fmt::format("implementation of {}", benchmark.id), result.slot.substr(0, colon),
+                      colon == std::string::npos ? benchmark.slots : benchmark.file_slots);
   GraphSpec graph = benchmark.graph(result.slot);
   if (!options.executor.empty()) graph.executor = options.executor;
   ros::ExecutorOptions::parse(graph.executor);

@@ -85,6 +85,7 @@ class StampSync {
 };
 
 std::vector<ComponentType> vision_components();
+std::vector<ComponentType> classify_components();
 std::vector<ComponentType> synthetic_components();
 std::vector<ComponentType> depth_components();
 std::vector<ComponentType> control_components();

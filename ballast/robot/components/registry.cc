@@ -9,9 +9,9 @@ namespace ballast::robot {
 const std::vector<ComponentType>& component_types() {
   static const std::vector<ComponentType> types = [] {
     std::vector<ComponentType> all;
-    for (auto group :
-         {vision_components, depth_components, control_components, arm_components, transform_components,
-          navigation_components, localization_components, avoidance_components, synthetic_components})
+    for (auto group : {vision_components, classify_components, depth_components, control_components,
+                       arm_components, transform_components, navigation_components, localization_components,
+                       avoidance_components, synthetic_components})
       for (auto& type : group()) all.push_back(std::move(type));
     return all;
   }();

@@ -183,7 +183,7 @@ void add_run(cli::Program& program) {
       if (slots.empty()) slots = {benchmark.slots.front()};
       for (const auto& slot : slots) {
         session.slot = slot;
-        const std::string stem = options->folder + "/" + id + "-" + slot;
+        const std::string stem = options->folder + "/" + id + "-" + slot.substr(0, slot.find(':'));
         session.folder = options->folder.empty() ? "" : stem;
         if (common.for_people())
           session.progress = [&](const std::string& state) { show_progress(id + " " + slot + ": " + state); };

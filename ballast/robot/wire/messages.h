@@ -771,6 +771,34 @@ struct AprilTagDetectionArray {
 
 }  // namespace apriltag_msgs
 
+namespace vision_msgs {
+
+struct ObjectHypothesis {
+  static constexpr const char* kType = "vision_msgs/msg/ObjectHypothesis";
+  std::string class_id;
+  double score = 0;
+  bool operator==(const ObjectHypothesis&) const = default;
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("class_id", self.class_id);
+    visitor("score", self.score);
+  }
+};
+
+struct Classification {
+  static constexpr const char* kType = "vision_msgs/msg/Classification";
+  std_msgs::Header header;
+  std::vector<ObjectHypothesis> results;
+  bool operator==(const Classification&) const = default;
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("header", self.header);
+    visitor("results", self.results);
+  }
+};
+
+}  // namespace vision_msgs
+
 namespace rmw_dds_common {
 
 struct Gid {
@@ -876,6 +904,8 @@ void for_each_message_type(Visitor&& visitor) {
   visitor.template operator()<apriltag_msgs::Point>();
   visitor.template operator()<apriltag_msgs::AprilTagDetection>();
   visitor.template operator()<apriltag_msgs::AprilTagDetectionArray>();
+  visitor.template operator()<vision_msgs::ObjectHypothesis>();
+  visitor.template operator()<vision_msgs::Classification>();
   visitor.template operator()<rmw_dds_common::Gid>();
   visitor.template operator()<rmw_dds_common::NodeEntitiesInfo>();
   visitor.template operator()<rmw_dds_common::ParticipantEntitiesInfo>();

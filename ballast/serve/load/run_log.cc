@@ -162,6 +162,17 @@ Json to_json(const LogSummary& s) {
           {"basis", "measured"}};
 }
 
+std::vector<RequestBars> bars(const std::vector<LoggedRequest>& log) {
+  std::vector<RequestBars> result;
+  for (const LoggedRequest& request : log)
+    result.push_back({.name = fmt::format("{} {}", request.scenario, request.id),
+                      .arrival_ms = request.scheduled_ms,
+                      .token_ms = request.token_ms,
+                      .admission = request.admission,
+                      .kept = judge(request).met_token});
+  return result;
+}
+
 std::vector<LoggedRequest> read_log(const std::string& path) {
   std::istringstream lines(read_file(path));
   std::vector<LoggedRequest> log;

@@ -10,6 +10,7 @@
 #include "ballast/base/table.h"
 #include "ballast/serve/perf_model.h"
 #include "ballast/serve/request.h"
+#include "ballast/serve/request_trace.h"
 
 namespace ballast::serve {
 
@@ -48,6 +49,9 @@ struct LogSummary {
 LogSummary summarise(const std::vector<LoggedRequest>& log);
 Table summary_table(const LogSummary& summary, const std::string& title);
 Json to_json(const LogSummary& summary);
+
+/// The log for write_request_trace.
+std::vector<RequestBars> bars(const std::vector<LoggedRequest>& log);
 
 /// Throws InvalidInput with file and line.
 std::vector<LoggedRequest> read_log(const std::string& path);
