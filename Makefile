@@ -63,7 +63,7 @@ fuzz:
 
 docs:
 	@setup/setup.sh --for docs
-	@mkdocs build --quiet --site-dir $(BUILD)/book
+	@"$${BALLAST_CACHE:-$$HOME/.cache/ballast}/venv/bin/mkdocs" build --quiet --site-dir $(BUILD)/book
 	@echo "The book: $(BUILD)/book/index.html"
 
 install: build
