@@ -64,7 +64,7 @@ fuzz:
 docs:
 	@setup/setup.sh --for docs
 	@"$${BALLAST_CACHE:-$$HOME/.cache/ballast}/venv/bin/mkdocs" build --quiet --site-dir $(BUILD)/book
-	@echo "The book: $(BUILD)/book/index.html"
+	@echo "The book: $(BUILD)/book/index.html; to search in it: python3 -m http.server --bind 127.0.0.1 --directory $(BUILD)/book"
 
 install: build
 	@cmake --install $(BUILD)
