@@ -79,7 +79,12 @@ enum class ScalarOp : std::uint8_t {
   to_integer
 };
 
-struct Block;
+struct Stmt;
+
+struct Block {
+  std::vector<Stmt> stmts;
+  Atom result;
+};
 
 struct Stmt {
   enum class Kind : std::uint8_t {
@@ -111,11 +116,6 @@ struct Stmt {
   int static_depth = -1;         ///< node: from hoisting
   std::vector<bool> forks = {};  ///< concurrent: arms that are one call, to be run as a fiber of its own
   std::uint32_t line = 0;
-};
-
-struct Block {
-  std::vector<Stmt> stmts;
-  Atom result;
 };
 
 struct CoreFunction {
