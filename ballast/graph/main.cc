@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
   ballast::graph::add_run(program);
   ballast::graph::add_validate(program);
   ballast::graph::add_graphalytics(program);
+  ballast::graph::add_plan(program);
   ballast::graph::add_bench(program);
   ballast::graph::add_tour(program);
   return program.main(argc, argv);

@@ -35,6 +35,9 @@ struct Job {
   AlgorithmOptions parameters = {};
   /// Rounds as orchestration stages of this method (bfs, cc, pr) in place of the engine's replayed routes.
   std::optional<orch::Options> stages = {};
+  /// How often the algorithm runs on the one ingested graph; its time is the median of all but the first, its
+  /// counters are those of the last.
+  int repeats = 1;
 };
 
 struct JobReport {

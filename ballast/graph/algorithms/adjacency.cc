@@ -8,21 +8,20 @@ Csr gather_adjacency(const DistGraph& g) {
   cluster::Machine& me = g.machine();
   cluster::Outbox out = me.outbox();
   for (LocalId u = 0; u < g.locals(); ++u) {
-    const auto row = g.out().neighbours(u);
-    if (row.empty()) continue;
+    if (g.out().degree(u) == 0) continue;
     const VertexId id = g.global(u);
     auto& buffer = out.to(g.owners().owner(id));
     buffer.put(g.owners().index(id));
-    buffer.put(static_cast<std::uint32_t>(row.size()));
-    for (LocalId v : row) buffer.put(g.global(v));
+    buffer.put(static_cast<std::uint32_t>(g.out().degree(u)));
+    g.out().for_each(u, [&](LocalId v, std::uint64_t) { buffer.put(g.global(v)); });
   }
   const cluster::Inbox in = me.exchange(std::move(out));
   std::vector<std::vector<VertexId>> rows(g.owned());
   for (int m = 0; m < me.machines(); ++m) {
     for (cluster::Reader reader = in.from(m); !reader.empty();) {
-      const auto index = reader.get<LocalId>();
+      const LocalId v = g.at(reader.get<VertexId>());
       for (auto count = reader.get<std::uint32_t>(); count > 0; --count)
-        rows[index].push_back(reader.get<VertexId>());
+        rows[v].push_back(reader.get<VertexId>());
     }
   }
   Csr result;

@@ -107,7 +107,7 @@ template <typename T>
 std::vector<T> gather(const DistGraph& g, const std::vector<T>& owned) {
   cluster::Machine& me = g.machine();
   cluster::Outbox out = me.outbox();
-  out.to(0).append(owned.data(), owned.size() * sizeof(T));
+  for (VertexId index = 0; index < g.owned(); ++index) out.to(0).put(owned[g.at(index)]);
   const cluster::Inbox in = me.exchange(std::move(out));
   std::vector<T> all;
   if (!me.is_first()) return all;

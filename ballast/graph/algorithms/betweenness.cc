@@ -11,7 +11,7 @@ Betweenness betweenness(const DistGraph& g, const DistGraph& reverse, const std:
   result.scores.assign(g.owned(), 0);
   std::vector<double> paths(g.owned()), dependency(g.owned());
   std::vector<std::uint32_t> level(g.owned());
-  EdgeMap<double, double> forward(g), backward(reverse);
+  EdgeMap<double, double> forward(g, Policy::once), backward(reverse);
   auto add = [](double a, double b) { return a + b; };
   auto value = [](const Origin<double>& u, double) { return u.value; };
   const Progress saved(g, "bc", progress);
@@ -24,6 +24,7 @@ Betweenness betweenness(const DistGraph& g, const DistGraph& reverse, const std:
       paths[g.local(source)] = 1;
       level[g.local(source)] = 0;
     }
+    forward.restart();
     std::uint32_t depth = 0;
     const Edges count{.source = [&](LocalId v) { return paths[v]; },
                       .along = value,

@@ -52,7 +52,7 @@ Communities label_propagation(const DistGraph& g, int iterations, std::vector<st
     }
     for (LocalId v = 0; v < g.locals(); ++v) {
       heard.clear();
-      for (LocalId u : g.in().neighbours(v)) heard.push_back(here[u]);
+      g.in().for_each(v, [&](LocalId u, std::uint64_t) { heard.push_back(here[u]); });
       count_labels(heard, histogram[v]);
     }
     for (std::size_t h = up.hops.size(); h-- > 0;) {

@@ -30,7 +30,7 @@ void tell_neighbours(const DistGraph& g, const Csr& rows, const std::vector<Loca
   const cluster::Inbox in = me.exchange(std::move(out));
   for (int m = 0; m < me.machines(); ++m) {
     for (cluster::Reader reader = in.from(m); !reader.empty();) {
-      const auto u = reader.get<LocalId>();
+      const LocalId u = g.at(reader.get<VertexId>());
       use(u, static_cast<std::uint32_t>(reader.get_varint()));
     }
   }

@@ -24,7 +24,7 @@ class Progress {
  public:
   Progress(const DistGraph& g, const std::string& algorithm, const ProgressOptions& options)
       : g_(g), options_(options), checkpoint_(options.folder) {
-    identity_ = mix64(g.vertices() ^ mix64(g.edges()));
+    identity_ = mix64(g.vertices() ^ mix64(g.edges() ^ mix64(g.options().by_degree)));
     for (char c : algorithm) identity_ = mix64(identity_ ^ static_cast<unsigned char>(c));
   }
 

@@ -36,15 +36,15 @@ Distances shortest_paths(const DistGraph& g, VertexId source, double delta) {
     for (int round = 0; round < g.options().local_rounds && !wave.empty(); ++round) {
       next.clear();
       for (LocalId u : wave) {
-        for (std::uint64_t i = g.out().offsets[u]; i < g.out().offsets[u + 1]; ++i) {
-          const LocalId v = g.out().targets[i];
-          if (v >= g.owned()) continue;
-          const double d = distance[u] + g.out().weight(i);
-          if (d >= distance[v]) continue;
+        const Rows& out = g.out();
+        out.scan(u, out.begin(u), out.end(u, Part::inner), [&](LocalId v, std::uint64_t i) {
+          const double d = distance[u] + out.weight(i);
+          if (d >= distance[v]) return true;
           distance[v] = d;
           changed.set(v);
           next.push_back(v);
-        }
+          return true;
+        });
       }
       wave.swap(next);
     }

@@ -128,9 +128,10 @@ void encode(cluster::Buffer& out, std::uint32_t length, std::span<const std::uin
   internal::put_values(out, value_code, values);
 }
 
-/// Calls use(position, value) in the order of positions. Throws InvalidInput for a message that cannot be.
+/// Calls use(position, value) in the order of positions; `in` goes on behind them. Throws InvalidInput for a
+/// message that cannot be.
 template <typename V, typename Use>
-void decode(cluster::Reader in, std::uint32_t length, Use use) {
+void decode(cluster::Reader& in, std::uint32_t length, Use use) {
   if (in.empty()) return;
   const auto code = in.get<PositionCode>();
   const auto value_code = in.get<std::uint8_t>();
@@ -191,6 +192,11 @@ void decode(cluster::Reader in, std::uint32_t length, Use use) {
       for (std::uint32_t position : deltas) give(position);
       break;
   }
+}
+
+template <typename V, typename Use>
+void decode(cluster::Reader&& in, std::uint32_t length, Use use) {
+  decode<V>(in, length, use);
 }
 
 }  // namespace ballast::graph

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 
 #include "ballast/graph/dist/placement.h"
 
@@ -125,38 +126,62 @@ DistGraph::DistGraph(Machine& me, const EdgeSource& source, const DistOptions& o
     : me_(me),
       options_(options),
       owners_(like != nullptr ? like->owners_ : even_chunks(source.vertices(), me.machines())),
-      weighted_(source.weighted()) {
+      weighted_(source.weighted()),
+      workers_(std::make_unique<Workers>(options.threads, options.first_touch)) {
   if (like == nullptr) me.begin_stage("ingest");
   EdgeArrays edges = directed_edges(source, me.id(), me.machines(), orientation);
   edges_ = me.allreduce(static_cast<std::uint64_t>(edges.size()), sum);
   if (like == nullptr) choose_owners(source, edges);
   owned_ = static_cast<LocalId>(owners_.count(me.id()));
   degrees_ = gather_degrees(me, owners_, edges);
-  build(place_edges(me, owners_, options_, std::move(edges)));
+  build(place_edges(me, owners_, options_, std::move(edges)), like);
 }
 
-void DistGraph::build(const EdgeArrays& edges) {
+void DistGraph::build(const EdgeArrays& edges, const DistGraph* like) {
   const int machines = me_.machines();
   // Mirrors: the foreign ends of local edges, with the roles that they play here.
   constexpr std::uint8_t kSource = 1, kTarget = 2;
-  absl::flat_hash_map<VertexId, std::uint8_t> roles;
+  struct Presence {
+    std::uint8_t role = 0;
+    std::uint32_t edges = 0;
+  };
+  absl::flat_hash_map<VertexId, Presence> present;
+  std::uint64_t without_owner = 0;
   for (std::size_t i = 0; i < edges.size(); ++i) {
-    if (!owns(edges.sources[i])) roles[edges.sources[i]] |= kSource;
-    if (!owns(edges.targets[i])) roles[edges.targets[i]] |= kTarget;
+    int foreign = 0;
+    for (const auto& [v, role] :
+         {std::pair(edges.sources[i], kSource), std::pair(edges.targets[i], kTarget)}) {
+      if (owns(v)) continue;
+      Presence& here = present[v];
+      here.role |= role;
+      ++here.edges;
+      ++foreign;
+    }
+    without_owner += foreign == 2;
   }
+  without_owner = me_.allreduce(without_owner, sum);
   struct Mirror {
-    int owner;
+    int owner, back;  // distance back to the owner in the ring
     VertexId index, global;
     std::uint8_t role;
+    std::uint32_t edges;
   };
   std::vector<Mirror> mirrors;
-  mirrors.reserve(roles.size());
-  for (const auto& [v, role] : roles) mirrors.push_back({owners_.owner(v), owners_.index(v), v, role});
+  mirrors.reserve(present.size());
+  for (const auto& [v, here] : present) {
+    const int owner = owners_.owner(v);
+    mirrors.push_back({owner, (me_.id() - owner + machines) % machines, owners_.index(v), v, here.role,
+                       options_.by_degree ? here.edges : 0});
+  }
   std::sort(mirrors.begin(), mirrors.end(), [](const Mirror& a, const Mirror& b) {
-    return std::pair(a.owner, a.index) < std::pair(b.owner, b.index);
+    return std::tuple(a.back, b.edges, a.index) < std::tuple(b.back, a.edges, b.index);
   });
+  ring_end_.assign(static_cast<std::size_t>(machines), owned_);
+  for (std::size_t i = 0; i < mirrors.size(); ++i)
+    ring_end_[static_cast<std::size_t>(mirrors[i].back)] = owned_ + static_cast<LocalId>(i) + 1;
+  for (std::size_t d = 1; d < ring_end_.size(); ++d) ring_end_[d] = std::max(ring_end_[d], ring_end_[d - 1]);
+  number_owned(like);
   globals_.reserve(owned_ + mirrors.size());
-  for (LocalId v = 0; v < owned_; ++v) globals_.push_back(owners_.global(me_.id(), v));
   absl::flat_hash_map<VertexId, LocalId> mirror_id;
   mirror_id.reserve(mirrors.size());
   Outbox out = me_.outbox();
@@ -194,13 +219,28 @@ void DistGraph::build(const EdgeArrays& edges) {
     return result;
   };
   auto local_of = [&](int owner, VertexId index) {
-    return owner == me_.id() ? index : mirror_id.at(owners_.global(owner, index));
+    return owner == me_.id() ? at(index) : mirror_id.at(owners_.global(owner, index));
   };
-  source_routes_ = build_routes(me_, lists(kSource), locals(), owned_, options_.fanout, local_of);
-  target_routes_ = build_routes(me_, lists(kTarget), locals(), owned_, options_.fanout, local_of);
+  const TreeOptions trees{options_.fanout, options_.trim_trees};
+  const MirrorLists sources = lists(kSource), targets = lists(kTarget);
+  source_routes_ = build_routes(me_, sources, locals(), owned_, trees, local_of);
+  target_routes_ = build_routes(me_, targets, locals(), owned_, trees, local_of);
+  one_hop_ = without_owner == 0 && source_routes_.hops.size() <= 1 && target_routes_.hops.size() <= 1;
+  if (one_hop_ && !target_routes_.hops.empty()) {
+    const Hop& hop = target_routes_.hops[0];
+    silent_targets_.assign(hop.stops.size(), false);
+    for (VertexId index = 0; index < owned_; ++index) {
+      const LocalId v = at(index);
+      for (std::uint32_t i = hop.first[v]; i < hop.first[v + 1]; ++i) {
+        const auto begin = sources.machines.begin() + sources.first[index],
+                   end = sources.machines.begin() + sources.first[index + 1];
+        silent_targets_[i] = std::find(begin, end, hop.stops[i].machine) == end;
+      }
+    }
+  }
 
   // Rows: by target first, then a transposition each way sorts both.
-  auto local = [&](VertexId v) { return owns(v) ? owners_.index(v) : mirror_id.at(v); };
+  auto local = [&](VertexId v) { return owns(v) ? this->local(v) : mirror_id.at(v); };
   Csr rows;
   rows.offsets.assign(locals() + 1, 0);
   std::vector<LocalId> source_ids(edges.size());
@@ -215,8 +255,34 @@ void DistGraph::build(const EdgeArrays& edges) {
     rows.targets[place] = local(edges.targets[i]);
     if (weighted_) rows.weights[place] = edges.weights[i];
   }
-  in_ = transpose(rows);
-  out_ = transpose(in_);
+  const Rows::Options kept{options_.compress, options_.first_touch};
+  Csr by_target = transpose(rows);
+  rows = Csr();
+  out_ = Rows(transpose(by_target), owned_, kept, *workers_);
+  in_ = Rows(std::move(by_target), owned_, kept, *workers_);
+}
+
+// Owned vertices by their number at the owner or, with L5, by falling degree: hubs, which most edges meet,
+// then lie together. With `like`, as there.
+void DistGraph::number_owned(const DistGraph* like) {
+  if (!options_.by_degree) {
+    for (LocalId v = 0; v < owned_; ++v) globals_.push_back(owners_.global(me_.id(), v));
+    return;
+  }
+  std::vector<VertexId> index(owned_);
+  std::iota(index.begin(), index.end(), VertexId{0});
+  const auto earlier = [&](VertexId a, VertexId b) {
+    return like != nullptr ? like->at(a) < like->at(b) : degrees_[a] > degrees_[b];
+  };
+  std::stable_sort(index.begin(), index.end(), earlier);
+  order_.resize(owned_);
+  std::vector<std::uint32_t> degrees(owned_);
+  for (LocalId v = 0; v < owned_; ++v) {
+    order_[index[v]] = v;
+    degrees[v] = degrees_[index[v]];
+    globals_.push_back(owners_.global(me_.id(), index[v]));
+  }
+  degrees_ = std::move(degrees);
 }
 
 DistGraph::Layout DistGraph::layout() const {
@@ -224,8 +290,7 @@ DistGraph::Layout DistGraph::layout() const {
     std::uint64_t edges, vertices, source_links, target_links, bytes;
   };
   std::uint64_t bytes =
-      8 * (out_.offsets.size() + in_.offsets.size()) + 4 * (out_.targets.size() + in_.targets.size()) +
-      8 * (out_.weights.size() + in_.weights.size()) + 4 * globals_.size() + 4 * degrees_.size();
+      out_.bytes() + in_.bytes() + 4 * globals_.size() + 4 * degrees_.size() + 4 * order_.size();
   for (const Routes* routes : {&source_routes_, &target_routes_}) {
     for (const Hop& hop : routes->hops) {
       bytes += 4 * hop.first.size() + 8 * hop.stops.size();
@@ -234,7 +299,7 @@ DistGraph::Layout DistGraph::layout() const {
     bytes += 12 * routes->parent.size();
   }
   const auto shares =
-      me_.allgather(Share{out_.targets.size(), locals(), source_routes_.links, target_routes_.links, bytes});
+      me_.allgather(Share{out_.entries(), locals(), source_routes_.links, target_routes_.links, bytes});
   Layout layout;
   std::uint64_t most = 0, total = 0, local_vertices = 0;
   for (const Share& share : shares) {

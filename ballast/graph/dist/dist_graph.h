@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "ballast/cluster/machine.h"
@@ -19,6 +20,8 @@
 #include "ballast/graph/dist/options.h"
 #include "ballast/graph/dist/owners.h"
 #include "ballast/graph/dist/routes.h"
+#include "ballast/graph/dist/rows.h"
+#include "ballast/graph/dist/workers.h"
 
 namespace ballast::graph {
 
@@ -49,16 +52,28 @@ class DistGraph {
   VertexId global(LocalId v) const { return globals_[v]; }
   /// Number of v here if this machine owns it.
   bool owns(VertexId v) const { return owners_.owner(v) == me_.id(); }
-  LocalId local(VertexId v) const { return owners_.index(v); }
+  LocalId local(VertexId v) const { return at(owners_.index(v)); }
+  /// Number here of the owned vertex with this number at its owner, by which messages name it.
+  LocalId at(VertexId index) const { return order_.empty() ? index : order_[index]; }
   /// Out-degree in the whole graph, of an owned vertex.
   std::uint32_t degree(LocalId v) const { return degrees_[v]; }
 
   /// This machine's edges by source and by target, in local ids.
-  const Csr& out() const { return out_; }
-  const Csr& in() const { return in_; }
+  const Rows& out() const { return out_; }
+  const Rows& in() const { return in_; }
+  Workers& workers() const { return *workers_; }
 
   const Routes& source_routes() const { return source_routes_; }
   const Routes& target_routes() const { return target_routes_; }
+  /// Whether, on every machine, each edge has an end that is owned there, and no trees are used: one exchange
+  /// then makes a round.
+  bool one_hop() const { return one_hop_; }
+  /// Mirrors are numbered by the distance back to their owner in the ring of machines: those of the machines
+  /// me - 1 .. me - d have numbers below this.
+  LocalId ring_end(int d) const { return ring_end_[static_cast<std::size_t>(d)]; }
+  /// Of the links down the target trees (in the order of `target_routes().hops[0].stops`): whether the mirror
+  /// at their end is no source there, so that it never hears of its owner otherwise.
+  const std::vector<bool>& silent_targets() const { return silent_targets_; }
 
   /// For all machines: how even the layout is.
   struct Layout {
@@ -72,7 +87,8 @@ class DistGraph {
 
  private:
   void choose_owners(const EdgeSource& source, const struct EdgeArrays& edges);
-  void build(const struct EdgeArrays& edges);
+  void build(const struct EdgeArrays& edges, const DistGraph* like);
+  void number_owned(const DistGraph* like);
 
   cluster::Machine& me_;
   DistOptions options_;
@@ -82,7 +98,12 @@ class DistGraph {
   LocalId owned_ = 0;
   std::vector<VertexId> globals_;
   std::vector<std::uint32_t> degrees_;
-  Csr out_, in_;
+  std::vector<LocalId> order_;  // by number at the owner; empty: the same numbers
+  std::vector<LocalId> ring_end_;
+  std::vector<bool> silent_targets_;
+  bool one_hop_ = false;
+  std::unique_ptr<Workers> workers_;
+  Rows out_, in_;
   Routes source_routes_, target_routes_;
 };
 

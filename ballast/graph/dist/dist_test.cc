@@ -53,6 +53,15 @@ std::vector<std::pair<std::string, DistOptions>> engines() {
   with("always dense", [](DistOptions& o) { o.always_dense = true; });
   with("no fused reduce", [](DistOptions& o) { o.fuse_reduce = false; });
   with("no local rounds", [](DistOptions& o) { o.local_rounds = 0; });
+  with("two steps", [](DistOptions& o) { o.direct_rounds = false; });
+  with("no settled bits", [](DistOptions& o) { o.finished_bits = false; });
+  with("by degree", [](DistOptions& o) { o.by_degree = true; });
+  with("by degree, hashed, fan-out 2",
+       [](DistOptions& o) { o.by_degree = o.hashed_owners = true, o.fanout = 2; });
+  with("byte-coded", [](DistOptions& o) { o.compress = o.by_degree = true; });
+  with("in a ring of two parts", [](DistOptions& o) { o.ring_chunks = 2; });
+  with("whole trees", [](DistOptions& o) { o.trim_trees = false, o.fanout = 2; });
+  with("sorted lists", [](DistOptions& o) { o.bitmaps = o.unique_touches = false; });
   with("no early exit", [](DistOptions& o) { o.early_exit = o.skip_done = false; });
   return all;
 }
@@ -200,10 +209,12 @@ TEST(DistGraph, EveryEdgeLivesOnceAndRoutesJoinMirrorsToOwners) {
         const std::lock_guard lock(mutex);
         EXPECT_EQ(g.edges(), expected.size());
         for (LocalId u = 0; u < g.locals(); ++u) {
-          for (std::uint64_t i = g.out().offsets[u]; i < g.out().offsets[u + 1]; ++i)
-            by_source.emplace(g.global(u), g.global(g.out().targets[i]), g.out().weight(i));
-          for (std::uint64_t i = g.in().offsets[u]; i < g.in().offsets[u + 1]; ++i)
-            by_target.emplace(g.global(g.in().targets[i]), g.global(u), g.in().weight(i));
+          g.out().for_each(u, [&](LocalId v, std::uint64_t i) {
+            by_source.emplace(g.global(u), g.global(v), g.out().weight(i));
+          });
+          g.in().for_each(u, [&](LocalId v, std::uint64_t i) {
+            by_target.emplace(g.global(v), g.global(u), g.in().weight(i));
+          });
           const bool has_out = g.out().degree(u) > 0, has_in = g.in().degree(u) > 0;
           if (u < g.owned()) continue;
           EXPECT_EQ(has_out, g.source_routes().parent_hop[u - g.owned()] >= 0);
@@ -309,6 +320,114 @@ TEST(DistGraph, SixteenMachinesAndEqualBitsForEqualSettings) {
       in += account.total().bytes_in;
     }
     EXPECT_EQ(out, in);
+  }
+}
+
+// Large enough for threads and for a part beside the exchange.
+TEST(DistGraph, TheSameBitsOnAnyNumberOfThreads) {
+  const EdgeList list = [] {
+    GenerateOptions options{
+        .kind = "kron",
+        .scale = 14,
+        .seed = kSeed,
+        .weighted = true,
+    };
+    options.permute = false;
+    return Generator(options).all();
+  }();
+  const auto source = source_of(list);
+  for (const bool coded : {false, true}) {
+    for (const std::string algorithm : {"bfs", "sssp", "bc", "pr"}) {
+      Job job{.algorithm = algorithm, .cluster = {.machines = 2}, .parameters = {.rank = {.iterations = 3}}};
+      job.engine.compress = coded;
+      job.engine.own_part_first = false;
+      const Result expected = run_job(*source, job).result;
+      for (const int threads : {2, 5}) {
+        for (const bool balanced : {false, true}) {
+          for (const bool sparse : {false, true}) {
+            if (sparse && algorithm == "pr") continue;
+            SCOPED_TRACE(fmt::format("{}, {} threads, balanced {}, sparse {}, coded {}", algorithm, threads,
+                                     balanced, sparse, coded));
+            Job other = job;
+            other.engine.threads = threads;
+            other.engine.balanced_blocks = other.engine.first_touch = balanced;
+            other.engine.own_part_first = true;
+            if (sparse) other.engine.dense_threshold = 0;
+            const Result result = run_job(*source, other).result;
+            EXPECT_EQ(result.integers, expected.integers);
+            if (!sparse || algorithm != "bc") {
+              EXPECT_EQ(result.reals, expected.reals) << "the same bits";
+            } else {
+              for (std::size_t v = 0; v < result.reals.size(); ++v)
+                ASSERT_NEAR(result.reals[v], expected.reals[v], 1e-9 * (1 + expected.reals[v]));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(DistGraph, ADirectRoundIsOneExchangeAndMovesWhatTwoStepsMove) {
+  for (const char* word : {"kron:10", "road:32"}) {
+    GenerateOptions options{.seed = kSeed};
+    parse_generator(word, options);
+    const EdgeList list = Generator(options).all();
+    Job job{.algorithm = "pr", .cluster = {.machines = 8}, .parameters = {.rank = {.iterations = 6}}};
+    job.engine.balance = 0;
+    const JobReport one = run_job(*source_of(list), job);
+    EXPECT_EQ(one.supersteps, 6u) << word;
+    job.engine.direct_rounds = false;
+    const JobReport two = run_job(*source_of(list), job);
+    EXPECT_EQ(two.supersteps, 12u) << word;
+    if (std::string(word) == "kron:10") {
+      EXPECT_EQ(one.counts.values_spread + one.counts.values_collected,
+                two.counts.values_spread + two.counts.values_collected);
+    }
+  }
+}
+
+TEST(DistGraph, SettledBitsSpareContributionsOfSearches) {
+  const EdgeList list = Generator({.kind = "kron", .scale = 11, .seed = kSeed}).all();
+  Job job{.algorithm = "bc", .cluster = {.machines = 8}, .parameters = {.source = 5}};
+  const JobReport with = run_job(*source_of(list), job);
+  job.engine.finished_bits = false;
+  const JobReport without = run_job(*source_of(list), job);
+  EXPECT_LT(with.counts.values_collected, without.counts.values_collected);
+  EXPECT_LT(with.counts.edges_visited, without.counts.edges_visited);
+}
+
+TEST(Rows, CodedRowsHoldTheSameEdgesInFewerBytes) {
+  Random random(kSeed);
+  Workers workers(2, true);
+  for (const bool wide : {false, true}) {
+    Csr csr;
+    const LocalId n = wide ? 2'000'000'000u : 500u, owned = n / 2;
+    for (int v = 0; v < 300; ++v) {
+      std::vector<LocalId> row(random.below(60));
+      for (LocalId& end : row) end = static_cast<LocalId>(random.below(n));
+      std::sort(row.begin(), row.end());
+      csr.targets.insert(csr.targets.end(), row.begin(), row.end());
+      csr.offsets.push_back(csr.targets.size());
+    }
+    const Rows plain(csr, owned, {}, workers), coded(csr, owned, {true, true}, workers);
+    EXPECT_EQ(plain.outer_entries(), coded.outer_entries());
+    for (LocalId v = 0; v < 300; ++v) {
+      for (const Part part : {Part::inner, Part::outer, Part::both}) {
+        std::vector<LocalId> a, b;
+        const auto begin = plain.begin(v, part), end = plain.end(v, part);
+        const std::uint64_t from = begin + random.below(end - begin + 1);
+        plain.scan(v, from, end, [&](LocalId u, std::uint64_t) { return a.push_back(u), true; });
+        coded.scan(v, from, end, [&](LocalId u, std::uint64_t) { return b.push_back(u), true; });
+        ASSERT_EQ(a, b);
+        for (LocalId u : a) {
+          ASSERT_TRUE(part == Part::both || (u < owned) == (part == Part::inner));
+        }
+      }
+    }
+    if (!wide) {
+      EXPECT_LT(coded.bytes(), plain.bytes());
+    }
   }
 }
 

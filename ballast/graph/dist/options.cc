@@ -33,7 +33,7 @@ DistOptions engine_options(const std::string& name) {
       [[fallthrough]];
     default:
       options.local_rounds = 0;
-      options.small_frontier = 0;
+      options.finished_bits = options.direct_rounds = false;
       break;
   }
   return options;

@@ -73,7 +73,7 @@ EdgeArrays move_edges(Machine& me, const EdgeArrays& edges, Destination destinat
 // Step 2 of `tdo`: all edges are at their target's owner; those whose target is to travel go to their
 // source's owner. When that saves few values against moving sources only (a road network), nothing moves: one
 // direction of routes then needs no exchange in any round.
-EdgeArrays place_by_contention(Machine& me, const Owners& owners, EdgeArrays edges) {
+EdgeArrays place_by_contention(Machine& me, const Owners& owners, bool one_sided, EdgeArrays edges) {
   constexpr double kWorthwhile = 0.8;
   const auto machines = static_cast<std::size_t>(me.machines());
   std::vector<std::uint64_t> keys(edges.size());
@@ -123,7 +123,8 @@ EdgeArrays place_by_contention(Machine& me, const Owners& owners, EdgeArrays edg
   links = me.allreduce(links, [](Links x, Links y) {
     return Links{x.one_sided + y.one_sided, x.covered + y.covered};
   });
-  if (static_cast<double>(links.covered) > kWorthwhile * static_cast<double>(links.one_sided)) return edges;
+  if (one_sided && static_cast<double>(links.covered) > kWorthwhile * static_cast<double>(links.one_sided))
+    return edges;
 
   std::vector<double> fixed(machines, 0);
   std::vector<std::uint64_t> free_edges(machines * machines, 0);
@@ -322,7 +323,8 @@ EdgeArrays place_edges(Machine& me, const Owners& owners, const DistOptions& opt
   edges = move_edges(me, edges, [&](std::size_t i) {
     return formula_place(owners, partition, edges.sources[i], edges.targets[i]);
   });
-  if (partition == Partition::tdo) edges = place_by_contention(me, owners, std::move(edges));
+  if (partition == Partition::tdo)
+    edges = place_by_contention(me, owners, options.direct_rounds, std::move(edges));
   if (options.partition == Partition::tdo && options.balance > 0)
     edges = balance_edges(me, options.balance, std::move(edges));
   return edges;

@@ -35,7 +35,8 @@ std::vector<T> remote_get(const DistGraph& g, const std::vector<VertexId>& ids,
   const cluster::Inbox in = me.exchange(std::move(out));
   out = me.outbox();
   for (int m = 0; m < me.machines(); ++m) {
-    for (cluster::Reader reader = in.from(m); !reader.empty();) out.to(m).put(values[reader.get<LocalId>()]);
+    for (cluster::Reader reader = in.from(m); !reader.empty();)
+      out.to(m).put(values[g.at(reader.get<VertexId>())]);
   }
   const cluster::Inbox answers = me.exchange(std::move(out));
   std::vector<T> result;
@@ -43,7 +44,7 @@ std::vector<T> remote_get(const DistGraph& g, const std::vector<VertexId>& ids,
   for (VertexId v : ids) {
     const int owner = g.owners().owner(v);
     if (owner == me.id()) {
-      result.push_back(values[g.owners().index(v)]);
+      result.push_back(values[g.local(v)]);
     } else {
       T value;
       std::memcpy(&value, answers.bytes_from(owner).data() + place.at(v) * sizeof(T), sizeof(T));
@@ -75,7 +76,7 @@ void remote_merge(const DistGraph& g, const std::vector<VertexId>& ids, const st
   const cluster::Inbox in = me.exchange(std::move(out));
   for (int m = 0; m < me.machines(); ++m) {
     for (cluster::Reader reader = in.from(m); !reader.empty();) {
-      const auto v = reader.get<LocalId>();
+      const LocalId v = g.at(reader.get<VertexId>());
       apply(v, reader.get<T>());
     }
   }

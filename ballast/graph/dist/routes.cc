@@ -14,4 +14,11 @@ std::vector<int> tree_order(std::vector<int> machines, VertexId vertex) {
   return machines;
 }
 
+int full_depth(int machines, int fanout) {
+  if (fanout < 2) return 1;
+  int depth = 1;
+  for (int last = machines - 1; (last = (last - 1) / fanout) > 0;) ++depth;
+  return depth;
+}
+
 }  // namespace ballast::graph

@@ -50,11 +50,20 @@ struct MirrorLists {
   std::vector<int> machines;
 };
 
+/// How trees are laid: fan-out (0: direct links), and whether levels that no tree has are left out (C4).
+struct TreeOptions {
+  int fanout = 0;
+  bool trim = true;
+};
+
 /// Builds the trees. `local_of(owner, index)` gives the local id of a vertex mirrored or owned here.
 /// Collective.
 template <typename LocalOf>
 Routes build_routes(cluster::Machine& me, const MirrorLists& mirrors, std::uint64_t locals,
-                    std::uint64_t owned, int fanout, LocalOf local_of);
+                    std::uint64_t owned, const TreeOptions& trees, LocalOf local_of);
+
+/// Levels of a tree of P nodes.
+int full_depth(int machines, int fanout);
 
 /// The machines in the order of tree nodes 1..k: rotated by the vertex, so that relays differ between
 /// vertices.
@@ -62,7 +71,8 @@ std::vector<int> tree_order(std::vector<int> machines, VertexId vertex);
 
 template <typename LocalOf>
 Routes build_routes(cluster::Machine& me, const MirrorLists& mirrors, std::uint64_t locals,
-                    std::uint64_t owned, int fanout, LocalOf local_of) {
+                    std::uint64_t owned, const TreeOptions& trees, LocalOf local_of) {
+  const int fanout = trees.fanout;
   struct Link {
     std::int32_t hop;
     std::int32_t other;  // for the child its parent, for the parent its child
@@ -93,6 +103,7 @@ Routes build_routes(cluster::Machine& me, const MirrorLists& mirrors, std::uint6
   }
   const cluster::Inbox in = me.exchange(std::move(out));
   deepest = me.allreduce(deepest, [](std::int32_t a, std::int32_t b) { return std::max(a, b); });
+  if (!trees.trim) deepest = std::max(deepest, full_depth(machines, fanout));
   const auto count = static_cast<std::size_t>(machines);
   routes.hops.resize(static_cast<std::size_t>(deepest));
   for (Hop& hop : routes.hops) {

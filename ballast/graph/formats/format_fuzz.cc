@@ -1,10 +1,13 @@
 // libFuzzer: the first byte picks a format, the rest is the file. Any outcome but a crash or a leak is right.
+// BALLAST_FUZZ_FORMAT=gap keeps to one reader, for a run of a million inputs each (fuzz_readers.sh).
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/file.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/graph/formats/format.h"
 #include "ballast/graph/formats/ldbc.h"
 
@@ -12,7 +15,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace ballast::graph;
   if (size == 0) return 0;
   const std::string bytes(reinterpret_cast<const char*>(data + 1), size - 1);
-  const Format& format = formats()[data[0] % formats().size()];
+  static const char* const only = std::getenv("BALLAST_FUZZ_FORMAT");
+  const Format* picked = &formats()[data[0] % formats().size()];
+  for (const Format& one : formats()) {
+    if (only != nullptr && one.name == only) picked = &one;
+  }
+  const Format& format = *picked;
   try {
     ReadOptions options;
     options.undirected = (data[0] & 128) != 0;
@@ -23,7 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const std::string edges = half == std::string::npos ? "" : bytes.substr(half + 1);
       parse_ldbc(memory_source("fuzz.v", vertices), memory_source("fuzz.e", edges), true);
     } else if (format.name == "bgr") {
-      const std::string path = "/tmp/ballast-graph-fuzz.bgr";
+      static const ballast::TemporaryFolder folder;
+      const std::string path = folder.file("fuzz.bgr");
       ballast::write_file(path, bytes);
       read_graph(path);
     } else {

@@ -19,6 +19,7 @@
 #include "ballast/graph/peers/library_peer.h"
 #include "ballast/graph/run.h"
 #include "ballast/graph/sequential/sequential.h"
+#include "ballast/graph/verbs/bench.h"
 #include "ballast/graph/verbs/verbs.h"
 
 namespace ballast::graph {
@@ -28,20 +29,6 @@ struct Subject {
   std::string name;
   EdgeList list;
 };
-
-struct Settings {
-  bool quick = false;
-  std::uint64_t seed = 1;
-  std::uint64_t scale() const { return quick ? 14 : 18; }
-  std::uint64_t side() const { return quick ? 128 : 512; }
-  int rounds() const { return quick ? 2 : 5; }
-};
-
-EdgeList made(const std::string& word, std::uint64_t seed, bool weighted = true) {
-  GenerateOptions options{.seed = seed, .weighted = weighted};
-  BALLAST_CHECK(parse_generator(word, options), word);
-  return Generator(options).all();
-}
 
 std::vector<Subject> subjects(const Settings& settings) {
   std::vector<Subject> all;
@@ -56,19 +43,6 @@ std::vector<Subject> subjects(const Settings& settings) {
     add_weights(all.back().list, settings.seed);
   }
   return all;
-}
-
-VertexId busiest_vertex(const EdgeList& list) {
-  std::vector<std::uint32_t> degree(list.vertices, 0);
-  for (const Edge& e : list.edges) ++degree[e.source];
-  return static_cast<VertexId>(std::max_element(degree.begin(), degree.end()) - degree.begin());
-}
-
-Job job_of(const std::string& algorithm, const std::string& engine, int machines, const EdgeList& list) {
-  return {.algorithm = algorithm,
-          .engine = engine_options(engine),
-          .cluster = {.machines = machines},
-          .parameters = {.source = busiest_vertex(list), .rank = {.iterations = 10}}};
 }
 
 // The supersteps of the algorithm alone: without ingestion (the first stage) and gathering (the last).
@@ -322,75 +296,6 @@ void bench_core(Bench& bench, const Settings& settings) {
                 make_graphblas(list));
 }
 
-// One technique off at a time; each by the counter that it is there for.
-void bench_ablation(Bench& bench, const Settings& settings) {
-  const EdgeList kron = made(fmt::format("kron:{}", settings.quick ? 13 : 16), settings.seed);
-  const EdgeList road = made(fmt::format("road:{}", settings.quick ? 96 : 256), settings.seed);
-  const EdgeList hubs_first = [&] {
-    GenerateOptions options{
-        .kind = "kron", .scale = settings.quick ? 13u : 16u, .seed = settings.seed, .permute = false};
-    return Generator(options).all();
-  }();
-  using Change = std::function<void(DistOptions&)>;
-  using Figure = std::function<double(const JobReport&)>;
-  const Figure bytes = [](const JobReport& r) { return static_cast<double>(r.busiest_bytes); };
-  const Figure visits = [](const JobReport& r) { return static_cast<double>(r.counts.edges_visited); };
-  const Figure steps = [](const JobReport& r) { return static_cast<double>(r.supersteps); };
-  const Figure collectives = [](const JobReport& r) {
-    return static_cast<double>(r.accounts[0].collectives);
-  };
-  struct Row {
-    const char *id, *what, *algorithm, *unit;
-    const EdgeList* list;
-    Change base, off;
-    Figure figure;
-    double target;
-  };
-  const Change same = [](DistOptions&) {};
-  const std::vector<Row> rows{
-      {"G1", "placement by contention, pr on kron, bytes of the busiest machine", "pr", "bytes", &kron, same,
-       [](DistOptions& o) { o.place_by_contention = false; }, bytes, 1.2},
-      {"G2G3",
-       "source and destination trees (fan-out 4), pr on kron with hubs at low ids, bytes of the busiest "
-       "machine",
-       "pr", "bytes", &hubs_first, [](DistOptions& o) { o.fanout = 4; }, [](DistOptions& o) { o.fanout = 0; },
-       bytes, 1.2},
-      {"G5", "codes of positions, bfs on kron, bytes of the busiest machine", "bfs", "bytes", &kron, same,
-       [](DistOptions& o) { o.code_positions = false; }, bytes, 0},
-      {"G6", "codes of values, cc on kron, bytes of the busiest machine", "cc", "bytes", &kron, same,
-       [](DistOptions& o) { o.code_values = false; }, bytes, 0},
-      {"L1.dense", "dense rounds, bfs on kron, edges looked at", "bfs", "edges", &kron, same,
-       [](DistOptions& o) { o.dense_threshold = 0; }, visits, 1.2},
-      {"L1.exit", "early exit of dense scans, bfs on kron, edges looked at", "bfs", "edges", &kron, same,
-       [](DistOptions& o) { o.early_exit = false; }, visits, 1.2},
-      {"done", "mirrors that contributed are left alone, bfs on kron, edges looked at", "bfs", "edges", &kron,
-       same, [](DistOptions& o) { o.skip_done = false; }, visits, 0},
-      {"C3", "sizes ride on exchanges, bfs on road, collectives", "bfs", "collectives", &road, same,
-       [](DistOptions& o) { o.fuse_reduce = false; }, collectives, 0},
-      {"C6", "local rounds, sssp on road, supersteps", "sssp", "supersteps", &road, same,
-       [](DistOptions& o) { o.local_rounds = 0; }, steps, 1.2},
-  };
-  for (const Row& row : rows) {
-    cli::stop_if_interrupted();
-    Job on = job_of(row.algorithm, "tdo", 16, *row.list);
-    row.base(on.engine);
-    Job off = on;
-    row.off(off.engine);
-    BenchRow figure{.id = std::string("G4.") + row.id,
-                    .what = row.what,
-                    .unit = row.unit,
-                    .ours = row.figure(run_job(*source_of(*row.list), on)),
-                    .peer = Peer{.name = "without it",
-                                 .value = row.figure(run_job(*source_of(*row.list), off)),
-                                 .version = "built in"},
-                    .better = Better::lower,
-                    .basis = Basis::counted,
-                    .note = "P = 16"};
-    if (row.target > 0) figure.target = row.target;
-    bench.add(figure);
-  }
-}
-
 // What more machines would bring on a 10 Gbit/s network.
 void bench_scaling(Bench& bench, const Settings& settings) {
   const EdgeList list = made(fmt::format("kron:{}", settings.quick ? 15 : 18), settings.seed);
@@ -429,13 +334,14 @@ void add_bench(cli::Program& program) {
   };
   auto options = std::make_shared<Options>();
   auto verb = program.verb(
-      "bench", "the figures of the chapter: layouts, engines, one core, ablation, scaling",
+      "bench", "the figures of the chapter: layouts, ablation, one core, peers, scaling, engines",
       {"ballast graph bench --quick", "ballast graph bench --suite engines,core --json bench.json"});
   verb->add_flag("--quick", options->quick, "small graphs, few rounds");
-  verb->add_option("--suite", options->suites, "layouts, engines, core, ablation, scaling (default: all)")
+  verb->add_option("--suite", options->suites,
+                   "layouts, ablation, core, peers, scaling, engines (default: all)")
       ->delimiter(',');
   verb.run([options](const cli::Common& common) {
-    const std::vector<std::string> all{"layouts", "ablation", "core", "scaling", "engines"};
+    const std::vector<std::string> all{"layouts", "ablation", "core", "peers", "scaling", "engines"};
     for (const auto& suite : options->suites) cli::require_one_of("--suite", suite, all);
     const Settings settings{.quick = options->quick, .seed = common.seed};
     Bench bench("graph", options->quick ? "quick" : "full", common);
@@ -446,6 +352,7 @@ void add_bench(cli::Program& program) {
     if (wanted("layouts")) bench_layouts(bench, settings);
     if (wanted("ablation")) bench_ablation(bench, settings);
     if (wanted("core")) bench_core(bench, settings);
+    if (wanted("peers")) bench_peers(bench, settings);
     if (wanted("scaling")) bench_scaling(bench, settings);
     if (wanted("engines")) bench_engines(bench, settings);
     bench.finish();

@@ -44,6 +44,23 @@ void add_input(CLI::App& app, InputOptions& options) {
   app.add_flag("--weights", options.weights, "give an unweighted graph integer weights 1..255");
 }
 
+std::unique_ptr<EdgeSource> open_slices(const InputOptions& options, std::uint64_t seed) {
+  GenerateOptions generated;
+  generated.seed = seed;
+  generated.weighted = options.weights;
+  if (options.dedup || options.no_loops)
+    throw InvalidInput("--stream holds no graph as a whole: --dedup and --no-loops cannot be with it");
+  if (parse_generator(options.graph, generated)) return source_of(Generator(generated), generated);
+  if (!options.graph.ends_with(".bgr"))
+    throw InvalidInput(
+        "--stream", options.graph,
+        "a .bgr file (`ballast graph convert` makes one) or a generated graph such as kron:16");
+  auto source = source_of_bgr(options.graph);
+  if (options.weights && !source->weighted())
+    throw InvalidInput("--stream holds no graph as a whole: --weights is for generated graphs with it");
+  return source;
+}
+
 EdgeList open_graph(const InputOptions& options, std::uint64_t seed) {
   EdgeList list;
   GenerateOptions generated;

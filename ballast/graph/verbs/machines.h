@@ -12,7 +12,7 @@ namespace ballast::graph {
 
 struct MachineOptions {
   cluster::Options cluster;
-  bool machines_given = false;
+  CLI::Option *machines = nullptr, *transport = nullptr;  ///< to know whether they were given
   std::string fault_script;
 };
 void add_machines(CLI::App& app, MachineOptions& options);
@@ -25,9 +25,18 @@ struct EngineOptions {
   std::string owners = "chunk";
   int fanout = 0;
   double dense_threshold = 20, balance = 1.05;
-  int local_rounds = 4;
+  int local_rounds = 4, threads = 1, ring_chunks = 1;
+  std::string reorder = "none";
+  bool compress = false;
   std::vector<std::string> off;  ///< names of switches
 };
+/// A technique that --off leaves out.
+struct Switch {
+  std::string name;
+  bool DistOptions::*value;
+};
+const std::vector<Switch>& switches();
+
 void add_engine(CLI::App& app, EngineOptions& options);
 DistOptions dist_options(const EngineOptions& options, std::uint64_t seed);
 

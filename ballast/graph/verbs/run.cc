@@ -28,7 +28,8 @@ struct RunVerb {
   RankOptions rank;
   ProgressOptions progress;
   std::string variant = "ldbc", output, account_file, stages, stage_fanout = "flat";
-  bool verify = false;
+  bool verify = false, stream = false;
+  int repeats = 1;
 };
 
 // The position of the vertex that the user names; without one, the vertex with most out-edges.
@@ -97,14 +98,31 @@ void run_verb(const RunVerb& options, const cli::Common& common) {
   Job job{.algorithm = options.algorithm,
           .engine = dist_options(options.engine, common.seed),
           .cluster = cluster_options(options.machines, common.seed)};
-  const EdgeList list = open_graph(options.input, common.seed);
+  if (options.stream && (options.verify || (needs_source(options.algorithm) && !options.source_given)))
+    throw InvalidInput(
+        "--stream reads no graph as a whole: give --source to bfs, sssp and bc, and leave out --verify");
+  std::unique_ptr<EdgeSource> source;
+  EdgeList list;
+  if (options.stream) {
+    source = open_slices(options.input, common.seed);
+    list.vertices = source->vertices();
+    list.directed = source->directed();
+  } else {
+    list = open_graph(options.input, common.seed);
+    source = source_of(list);
+  }
   job.parameters.rank = options.rank;
   if (options.variant == "gap" && job.parameters.rank.tolerance == 0) job.parameters.rank.tolerance = 1e-4;
   const bool rooted = needs_source(options.algorithm);
   if (rooted && list.vertices == 0)
     throw InvalidInput(fmt::format("{}: the graph has no vertex to start from", options.input.graph));
   if (rooted) job.parameters.source = source_vertex(options, list);
-  if (options.algorithm == "sssp") require_nonnegative_weights(list, options.input.graph);
+  if (options.algorithm == "sssp") {
+    constexpr int kSlices = 64;
+    for (int i = 0; i < (options.stream ? kSlices : 0); ++i)
+      require_nonnegative_weights(source->part(i, kSlices), options.input.graph);
+    require_nonnegative_weights(list, options.input.graph);
+  }
   if (options.algorithm == "bc" && options.source_count > 1) {
     // The first is the named one; the rest are drawn.
     Random random(common.seed, 0x6263);
@@ -120,20 +138,21 @@ void run_verb(const RunVerb& options, const cli::Common& common) {
   job.parameters.iterations = options.rank.iterations;
   job.parameters.seed = common.seed;
   job.parameters.progress = options.progress;
+  job.repeats = options.repeats;
   if (options.progress.resume && options.progress.folder.empty())
     throw InvalidInput("--resume goes on from a checkpoint: give --checkpoint FOLDER too");
   if (!options.stages.empty())
     job.stages =
         orch::Options{.method = orch::method_from_string(options.stages), .fanout = options.stage_fanout};
-  JobReport report = run_job(*source_of(list), job);
+  JobReport report = run_job(*source, job);
   if (!report.is_first) return;
 
   Json json{{"algorithm", options.algorithm},
             {"graph", options.input.graph},
             {"vertices", list.vertices},
-            {"edges", list.edges.size()},
+            {"edges", options.stream ? report.graph_edges : list.edges.size()},
             {"machines", report.accounts.size()},
-            {"transport", options.machines.cluster.transport},
+            {"transport", job.cluster.transport},
             {"engine", options.stages.empty() ? options.engine.partition : "stages:" + options.stages}};
   if (rooted) json["source"] = list.name(job.parameters.source);
   json.update(report.to_json());
@@ -193,12 +212,11 @@ void run_verb(const RunVerb& options, const cli::Common& common) {
 
 void add_run(cli::Program& program) {
   auto options = std::make_shared<RunVerb>();
-  auto verb =
-      program.verb("run", "run an algorithm on a graph over P machines",
-                   {"ballast graph run bfs collection:pgp-strong-2009 --machines 8 --verify",
-                    "ballast graph run pr kron:16 --partition oec -o ranks.txt",
-                    "ballast graph run pr kron:14 --machines 16 --stages td-orch",
-                    "mpirun -n 2 ballast graph run cc kron:16 --transport mpi --machines-per-rank 2"});
+  auto verb = program.verb("run", "run an algorithm on a graph over P machines",
+                           {"ballast graph run bfs collection:pgp-strong-2009 --machines 8 --verify",
+                            "ballast graph run pr kron:16 --partition oec -o ranks.txt",
+                            "ballast graph run pr kron:14 --machines 16 --stages td-orch",
+                            "mpirun -n 2 ballast graph run cc kron:16 --machines-per-rank 2"});
   verb->add_option("ALGORITHM", options->algorithm, "bfs, sssp, bc, cc, pr, cdlp, tc, lcc, kcore or mis")
       ->required();
   add_input(verb.app(), options->input);
@@ -224,6 +242,11 @@ void add_run(cli::Program& program) {
       ->capture_default_str();
   verb->add_flag("--resume", options->progress.resume, "go on from the last checkpoint");
   verb->add_flag("--verify", options->verify, "check the result against the sequential algorithm");
+  verb->add_flag("--stream", options->stream,
+                 "each machine reads or makes its slice only (.bgr and generated graphs)");
+  verb->add_option("--repeats", options->repeats,
+                   "runs on the one ingested graph; the time is the median of all but the first")
+      ->capture_default_str();
   verb->add_option("-o,--output", options->output, "write `vertex value` lines");
   verb->add_option("--account", options->account_file,
                    "write bytes and times of every machine and superstep as CSV");

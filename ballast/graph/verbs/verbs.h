@@ -10,6 +10,7 @@ void add_info(cli::Program& program);
 void add_bench(cli::Program& program);
 void add_graphalytics(cli::Program& program);
 void add_tour(cli::Program& program);
+void add_plan(cli::Program& program);
 void add_run(cli::Program& program);
 void add_validate(cli::Program& program);
 }  // namespace ballast::graph

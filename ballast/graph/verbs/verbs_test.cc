@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "ballast/base/json.h"
+#include "ballast/cluster/transport.h"
 #include "ballast/graph/formats/format.h"
 #include "ballast/graph/run.h"
 #include "ballast/graph/test_support.h"
@@ -115,6 +116,78 @@ TEST(Verbs, EveryAlgorithmRunsAndVerifies) {
     EXPECT_EQ(ran.code, 0) << algorithm << ran.output << ran.error;
     EXPECT_THAT(ran.output, HasSubstr("all right"));
   }
+}
+
+TEST(Run, UnderMpirunItTakesTheRanksThatItFinds) {
+  if (std::system("mpirun --version >/dev/null 2>&1") != 0 || !cluster::built_with_mpi())
+    GTEST_SKIP() << "no MPI here";
+  const auto ran = testing::run(
+      "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe --bind-to none "
+      "-n 2 " +
+      std::string(BALLAST_BINARY_DIR) + "/bin/ballast-graph run pr kron:8 --verify --json");
+  ASSERT_EQ(ran.code, 0) << ran.error;
+  const Json report = Json::parse(ran.output);
+  EXPECT_EQ(report["machines"], 2);
+  EXPECT_EQ(report["transport"], "mpi");
+  EXPECT_EQ(report["verified"], true);
+}
+
+TEST(Run, RepeatsCountOneRun) {
+  const std::string once = testing::run_graph("run pr kron:8 --machines 3 --json").output,
+                    thrice = testing::run_graph("run pr kron:8 --machines 3 --repeats 3 --json").output;
+  for (const char* figure : {"supersteps", "busiest_machine_bytes_counted", "total_bytes_counted"})
+    EXPECT_EQ(Json::parse(once)[figure], Json::parse(thrice)[figure]) << figure;
+  EXPECT_EQ(testing::run_graph("run pr kron:8 --repeats 0").code, 2);
+}
+
+TEST(Run, SlicesOfAMappedFileAreTheSameGraph) {
+  testing::Scratch scratch;
+  const std::string file = scratch.file("k.bgr"), whole = scratch.file("whole"),
+                    slices = scratch.file("slices");
+  ASSERT_EQ(testing::run_graph("gen kron --scale 9 --weights -o " + file).code, 0);
+  for (const char* what : {"pr", "cc", "sssp --source 3"}) {
+    const std::string words = std::string(what) + " --machines 5 -o ";
+    const auto split = words.find(' ');
+    const std::string rest = words.substr(split), name = words.substr(0, split);
+    const auto a = testing::run_graph("run " + name + " " + file + rest + whole),
+               b = testing::run_graph("run " + name + " " + file + " --stream" + rest + slices);
+    ASSERT_EQ(a.code + b.code, 0) << a.error << b.error;
+    std::istringstream first(read_file(whole)), second(read_file(slices));
+    std::string v, w, x, y;
+    while (first >> v >> x) {
+      ASSERT_TRUE(second >> w >> y);
+      EXPECT_EQ(v, w);
+      EXPECT_TRUE(x == y || std::abs(std::stod(x) - std::stod(y)) <= 1e-12 * std::stod(x)) << what << v;
+    }
+  }
+  const std::string text = scratch.put("e.el", "0 1\n");
+  for (const std::string wrong : {"pr " + text + " --stream", "pr " + file + " --stream --verify",
+                                  "bfs " + file + " --stream", "pr kron:8 --stream --dedup"})
+    EXPECT_EQ(testing::run_graph("run " + wrong).code, 2) << wrong;
+}
+
+TEST(Run, TechniquesAreFlagsAndWrongOnesAreRefused) {
+  const auto ran = testing::run_graph(
+      "run bc kron:9 --machines 3 --threads 2 --reorder degree --compress --ring-chunks 2 --verify --off "
+      "finished-bits,direct-rounds,own-part-first --json");
+  ASSERT_EQ(ran.code, 0) << ran.error;
+  EXPECT_EQ(Json::parse(ran.output)["verified"], true);
+  for (const char* wrong : {"--threads 0", "--ring-chunks 3", "--reorder size", "--off finished"})
+    EXPECT_EQ(testing::run_graph(std::string("run bfs kron:8 ") + wrong).code, 2) << wrong;
+}
+
+TEST(Plan, SaysItsErrorOnARunThatTheFitHasNotSeen) {
+  const auto ran = testing::run_graph("plan pr --vertices 1e9 --machines 64,256 --json");
+  ASSERT_EQ(ran.code, 0) << ran.error;
+  const Json plan = Json::parse(ran.output);
+  ASSERT_EQ(plan["plan"].size(), 2u);
+  // What is counted grows by law: the bytes of a sixteenfold larger run are told within a third.
+  EXPECT_LT(std::abs(plan["held_out"]["bytes on the wire (counted)"].get<double>()), 0.34);
+  EXPECT_LT(std::abs(plan["held_out"]["memory (counted)"].get<double>()), 0.34);
+  EXPECT_GT(plan["plan"][0]["memory_bytes"], plan["plan"][1]["memory_bytes"]);
+  for (const char* wrong : {"--machines 0", "--vertices 1", "--degree 0", "--kind crown", "--memory-gib 0"})
+    EXPECT_EQ(testing::run_graph(std::string("plan pr ") + wrong).code, 2) << wrong;
+  EXPECT_EQ(testing::run_graph("plan cdlp").code, 2);
 }
 
 }  // namespace
