@@ -161,9 +161,9 @@ TEST(Run, SlicesOfAMappedFileAreTheSameGraph) {
     }
   }
   const std::string text = scratch.put("e.el", "0 1\n");
-  for (const std::string wrong : {"pr " + text + " --stream", "pr " + file + " --stream --verify",
-                                  "bfs " + file + " --stream", "pr kron:8 --stream --dedup"})
-    EXPECT_EQ(testing::run_graph("run " + wrong).code, 2) << wrong;
+  const std::vector<std::string> refused{"pr " + text + " --stream", "pr " + file + " --stream --verify",
+                                         "bfs " + file + " --stream", "pr kron:8 --stream --dedup"};
+  for (const std::string& wrong : refused) EXPECT_EQ(testing::run_graph("run " + wrong).code, 2) << wrong;
 }
 
 TEST(Run, TechniquesAreFlagsAndWrongOnesAreRefused) {
