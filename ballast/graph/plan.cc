@@ -78,7 +78,8 @@ PlanPoint point_of(const JobReport& report, std::uint64_t vertices) {
 
 PlanLaws fit_plan(std::span<const PlanPoint> points) {
   PlanLaws laws;
-  laws.bytes_per_edge = fit_power(points, [](const PlanPoint& p) { return p.figures.bytes / p.size.edges; });
+  laws.bytes_per_edge =
+      fit_power(points, [](const PlanPoint& p) { return p.figures.bytes / p.size.edges / p.size.foreign(); });
   laws.supersteps = fit_power(points, [](const PlanPoint& p) { return p.figures.supersteps; });
   laws.extra_copies =
       fit_power(points, [](const PlanPoint& p) { return (p.figures.copies - 1) / (p.size.machines - 1); });
@@ -90,7 +91,7 @@ PlanLaws fit_plan(std::span<const PlanPoint> points) {
 PlanFigures PlanLaws::at(const PlanSize& size) const {
   PlanFigures figures;
   if (size.machines > 1) {
-    figures.bytes = bytes_per_edge.at(size) * size.edges;
+    figures.bytes = bytes_per_edge.at(size) * size.edges * size.foreign();
     figures.supersteps = supersteps.at(size);
     figures.copies = 1 + std::min(1.0, extra_copies.at(size)) * (size.machines - 1);
   }

@@ -18,6 +18,9 @@ namespace ballast::graph {
 struct PlanSize {
   double vertices = 0, edges = 0;  ///< directed edges
   double machines = 1;
+
+  /// The share of partners that lie on another machine: what remains with few machines is no trend.
+  double foreign() const { return (machines - 1) / machines; }
 };
 
 /// Of the busiest machine, in the whole algorithm (without ingestion).
@@ -46,9 +49,9 @@ struct PowerLaw {
 };
 
 struct PlanLaws {
-  PowerLaw bytes_per_edge, supersteps, extra_copies;  ///< extra_copies: of a vertex beyond the first, each
-                                                      ///< per other machine
-  cost::Model cpu, memory;                            ///< by (edges, vertices, mirrors) of a machine
+  PowerLaw bytes_per_edge, supersteps, extra_copies;  ///< bytes: over foreign(); extra_copies: of a vertex
+                                                      ///< beyond the first, each per other machine
+  cost::Model cpu, memory;  ///< by (edges, vertices, mirrors) of a machine
 
   PlanFigures at(const PlanSize& size) const;
 };
