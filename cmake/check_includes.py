@@ -20,7 +20,7 @@ HEAVY = {
     r"mpi\.h": {"cluster"},
     r"dds/|fastdds/|fastrtps/|lttng/": {"robot"},
 }
-# ragged and dynamic include torch only where it is the competitor.
+# ragged and dynamic include torch only where it is the competitor, and ragged in libtorch/, its adapter for users of torch.
 PEERS_ONLY = {("ragged", r"torch/|ATen/|c10/"), ("dynamic", r"torch/|ATen/|c10/")}
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
 
@@ -41,7 +41,7 @@ def violations(root: Path, uses: dict):
         for path in sorted((root / "ballast" / component).rglob("*")):
             if path.suffix not in {".h", ".cc", ".cu"}:
                 continue
-            in_peers = "peers" in path.relative_to(root).parts
+            in_peers = {"peers", "libtorch"} & set(path.relative_to(root).parts)
             for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
                 match = INCLUDE.match(line)
                 if not match:

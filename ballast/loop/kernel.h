@@ -131,7 +131,8 @@ class KernelRegistry {
 enum class Balance : std::uint8_t {
   contiguous,   ///< equal numbers of tasks
   cost_prefix,  ///< contiguous ranges of equal modelled cost, with stealing of halves
-  dynamic       ///< oneTBB's own splitting
+  dynamic,      ///< oneTBB's own splitting
+  lpt           ///< single tasks, the heaviest first, each to the worker that is free first
 };
 
 /// Runs one frame, or several frames as one parallel region (horizontal fusion at run time), on oneTBB.

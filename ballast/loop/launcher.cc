@@ -3,6 +3,7 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 
 #include "ballast/base/errors.h"
@@ -66,6 +67,30 @@ struct Launcher::State {
     if (bytes > 0) frame.scratch = scratch.local().get(bytes);
     job.kernel->run(&frame, begin, end);
   }
+
+  /// List scheduling of the longest processing time first: workers take the heaviest task that is left.
+  void run_by_falling_cost(std::span<const Job> jobs, std::span<const std::int64_t> costs,
+                           std::span<const std::int64_t> ends) {
+    std::vector<std::size_t> order(costs.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return costs[a] > costs[b]; });
+    std::atomic<std::size_t> next{0};
+    arena.execute([&] {
+      tbb::parallel_for(
+          0, threads,
+          [&](int) {
+            for (std::size_t i = next++; i < order.size(); i = next++) {
+              const auto task = static_cast<std::int64_t>(order[i]);
+              const auto job =
+                  static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), task) - ends.begin());
+              const std::int64_t own = task - (job == 0 ? 0 : ends[job - 1]);
+              run_piece(jobs[job], own, own + 1);
+            }
+          },
+          tbb::simple_partitioner());
+    });
+  }
 };
 
 Launcher::Launcher(int threads) : state_(std::make_unique<State>(threads)) {}
@@ -91,11 +116,14 @@ void Launcher::run(std::span<const Job> jobs, Balance balance) {
   for (const Job& job : jobs) {
     const std::int64_t tasks = job.kernel->num_tasks(&job.frame);
     for (std::int64_t t = 0; t < tasks; ++t)
-      costs.push_back(balance == Balance::cost_prefix ? job.kernel->task_cost(&job.frame, t) : 1);
+      costs.push_back(balance == Balance::cost_prefix || balance == Balance::lpt
+                          ? job.kernel->task_cost(&job.frame, t)
+                          : 1);
     ends.push_back(static_cast<std::int64_t>(costs.size()));
   }
   const auto tasks = static_cast<std::int64_t>(costs.size());
   if (tasks == 0) return;
+  if (balance == Balance::lpt) return state_->run_by_falling_cost(jobs, costs, ends);
   const int parts = balance == Balance::contiguous ? state_->threads
                     : balance == Balance::dynamic  ? static_cast<int>(std::min<std::int64_t>(tasks, 1 << 20))
                                                    : state_->threads * kPiecesPerWorker;

@@ -1,4 +1,4 @@
-// R1, R2, R3, R9, R10, R12: the encoder layer and its attention against what people do today.
+// R1, R2, R3, R12: the encoder layer and its attention against what people do today.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -61,11 +61,76 @@ double work_bound(const std::string& peer, const Contest& contest, const Encoder
   if (peer == "packed") return w.packed / w.exact;
   if (peer == "microbatch") return microbatch_work(contest.lengths(), contest.best_unit(), sizes) / w.exact;
   if (peer == "perseq") return 1;
+  if (peer.starts_with("bucketed-"))
+    return bucketed_work(contest.lengths(), std::stoll(peer.substr(9)), sizes) / w.exact;
   return w.padded / w.exact;
+}
+
+/// The same for multi-head attention alone: tokens 4 d^2, scores 2 d l^2 (half of them under a causal mask
+/// count as computed by everybody's tiles, so that this is an upper bound for plain attention only).
+double attention_bound(const std::vector<std::int32_t>& lengths, const EncoderConfig& c) {
+  double exact = 0, longest = 0;
+  const auto d = static_cast<double>(c.model);
+  for (const double l : lengths) longest = std::max(longest, l);
+  for (const double l : lengths) exact += l * 4 * d * d + 2 * d * l * l;
+  return static_cast<double>(lengths.size()) * (longest * 4 * d * d + 2 * d * longest * longest) / exact;
+}
+
+EncoderConfig config_of(const BenchOptions& o) {
+  EncoderConfig config;
+  config.row_tile = o.tuned.encoder_rows;
+  config.fused_attention = o.techniques.fused_attention;
+  if (!o.techniques.balance) config.balance = loop::Balance::contiguous;
+  return config;
+}
+
+/// The cap of a set that --pad-to=cap asks for; 0: the batch's maximum.
+std::int64_t cap_of(const BenchOptions& o, const std::string& name) {
+  if (o.pad_to == "max") return 0;
+  for (const LengthSet& set : length_sets())
+    if (set.name == name) return set.cap;
+  throw InvalidInput("--pad-to cap", name, "one of the eight length sets");
+}
+
+void must_agree(double difference, const std::string& name) {
+  if (difference > 1e-4)
+    throw Unavailable(
+        fmt::format("competitors disagree by {:.1e} on {}: nothing was timed", difference, name));
+}
+
+/// The rounds of all batches of one cell, and the bounds against each competitor as the first batch has them.
+struct Cell {
+  Comparison timing;
+  std::map<std::string, double> bounds;
+  std::int64_t unit = 1;
+  double worst = 0;
+};
+Cell run_cell(Engines& engines, const BenchOptions& o, const std::string& name, std::int64_t size, Part part,
+              std::uint64_t seed) {
+  Cell cell;
+  std::vector<std::vector<std::int32_t>> all = batches(lengths_from(name, size * o.batches, seed), size);
+  all.resize(std::min<std::size_t>(all.size(), static_cast<std::size_t>(o.batches)));
+  for (std::size_t n = 0; n < all.size(); ++n) {
+    cli::stop_if_interrupted();
+    Contest contest(engines, all[n], part, seed, o.baselines, cap_of(o, name));
+    cell.worst = std::max(cell.worst, contest.worst_difference());
+    must_agree(cell.worst, name);
+    const Comparison timing = interleave(contest.contestants(), rounds_of(o, seed));
+    for (const auto& [who, figures] : timing.figures) {
+      auto& to = cell.timing.figures[who];
+      to.insert(to.end(), figures.begin(), figures.end());
+      if (n == 0)
+        cell.bounds[who] = part == Part::layer ? work_bound(who, contest, engines.config)
+                                               : attention_bound(contest.lengths(), engines.config);
+    }
+    if (n == 0) cell.unit = contest.best_unit();
+  }
+  return cell;
 }
 
 struct Means {
   std::map<std::string, std::vector<double>> ratios;
+  std::map<std::string, std::vector<double>> bounds;
   void add(Bench& bench, const std::string& id, const std::string& what,
            const std::function<std::optional<double>(const std::string&)>& target) const {
     for (const auto& [peer, values] : ratios)
@@ -75,7 +140,10 @@ struct Means {
                  .ours = 1.0,
                  .peer = Peer{peer, geometric_mean(values)},
                  .ratio = geometric_mean(values),
-                 .target = target(peer)});
+                 .target = target(peer),
+                 .note = bounds.contains(peer)
+                             ? fmt::format("bound by saved work {:.2f}", geometric_mean(bounds.at(peer)))
+                             : ""});
   }
 };
 
@@ -83,18 +151,15 @@ struct Means {
 
 void bench_work(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
   const LayerSizes sizes;
-  std::vector<double> memory;
   for (const std::int64_t size : sizes_of(o)) {
     std::vector<double> waste;
     for (const std::string& name : sets_of(o)) {
-      double exact = 0, padded = 0, partial = 0, dense = 0, ragged = 0;
+      double exact = 0, padded = 0, partial = 0;
       for (const auto& batch : batches(lengths_from(name, 100 * size, seed), size)) {
         const LayerWork w = layer_work(batch, sizes);
         exact += w.exact;
         padded += w.padded;
         partial += w.partial;
-        dense += activation_floats(batch, sizes, true);
-        ragged += activation_floats(batch, sizes, false);
       }
       waste.push_back(padded / exact);
       bench.add({.id = fmt::format("R1.{}.b{}", name, size),
@@ -105,14 +170,6 @@ void bench_work(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
                  .peer = Peer{"padded", padded},
                  .ratio = padded / exact,
                  .basis = Basis::modelled});
-      if (size == 64)
-        bench.add({.id = fmt::format("R10.{}.b64", name),
-                   .what = "activations of a layer, dense over ragged",
-                   .unit = "floats",
-                   .ours = ragged,
-                   .peer = Peer{"dense", dense},
-                   .ratio = dense / ragged,
-                   .basis = Basis::counted});
     }
     bench.add({.id = fmt::format("R1.geomean.b{}", size),
                .what = "multiply-adds padded over exact",
@@ -125,35 +182,31 @@ void bench_work(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
 }
 
 void bench_encoder(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
-  EncoderConfig config;
-  config.row_tile = o.tuned.encoder_rows;
+  const EncoderConfig config = config_of(o);
   const auto weights = random_weights(config, seed);
-  Engines engines(config, weights, o.threads);
+  Engines engines(config, weights, o.threads, o.techniques.inner);
   Means means;
   for (const std::string& name : sets_of(o)) {
     for (const std::int64_t size : sizes_of(o)) {
-      cli::stop_if_interrupted();
-      const auto all = batches(lengths_from(name, size, seed), size);
-      if (all.empty()) continue;
-      Contest contest(engines, all.front(), Part::layer, seed);
-      const double difference = contest.worst_difference();
-      if (difference > 1e-4)
-        throw Unavailable(
-            fmt::format("competitors disagree by {:.1e} on {}: nothing was timed", difference, name));
-      const Comparison timing = interleave(contest.contestants(), rounds_of(o, seed));
-      std::string best_padded = "padded-jit";
+      const Cell cell = run_cell(engines, o, name, size, Part::layer, seed);
+      const Comparison& timing = cell.timing;
+      std::string best_padded;
       for (const auto& [peer, values] : timing.figures)
         if (peer.starts_with("padded-") && peer != "padded-torch" &&
-            timing.median(peer) < timing.median(best_padded))
+            (best_padded.empty() || timing.median(peer) < timing.median(best_padded)))
           best_padded = peer;
       for (const auto& [peer, values] : timing.figures) {
         if (peer == "ragged") continue;
-        const double ratio = timing.ratio(peer, "ragged").median, bound = work_bound(peer, contest, config);
+        const double ratio = timing.ratio(peer, "ragged").median, bound = cell.bounds.at(peer);
         means.ratios[peer].push_back(ratio);
-        if (peer == best_padded) means.ratios["best padded"].push_back(ratio);
+        means.bounds[peer].push_back(bound);
+        if (peer == best_padded) {
+          means.ratios["best padded"].push_back(ratio);
+          means.bounds["best padded"].push_back(bound);
+        }
         if (peer == "padded-jit") means.ratios["share of the work bound"].push_back(ratio / bound);
         std::string note = fmt::format("bound by saved work {:.2f}", bound);
-        if (peer == "microbatch") note += fmt::format(", best of all units: {}", contest.best_unit());
+        if (peer == "microbatch") note += fmt::format(", best of all units: {}", cell.unit);
         bench.add(
             {.id = fmt::format("R2.{}.b{}", name, size),
              .what = "encoder layer against " + peer,
@@ -168,16 +221,6 @@ void bench_encoder(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
              .ours_name = "ragged",
              .peer_name = peer});
       }
-      // R9: the prelude, once per batch.
-      std::vector<double> prelude;
-      for (int i = 0; i < 20; ++i) prelude.push_back(time_of([&] { Plan::ragged(contest.lengths()); }));
-      const double layer = timing.median("ragged");
-      bench.add({.id = fmt::format("R9.{}.b{}", name, size),
-                 .what = "prelude as share of one layer",
-                 .unit = "share",
-                 .ours = median(prelude) / layer,
-                 .target = name == "cola" ? 0.04 : 0.01,
-                 .note = fmt::format("{} bytes of tables", Plan::ragged(contest.lengths()).table_bytes())});
     }
   }
   means.add(bench, "R2.geomean", "encoder layer", [](const std::string& peer) {
@@ -205,44 +248,53 @@ void bench_encoder(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
                                  after.compiled + after.from_disk - before.compiled - before.from_disk)});
 }
 
-void bench_attention(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
-  for (const bool causal : {false, true}) {
-    EncoderConfig config;
-    config.causal = causal;
-    const auto weights = random_weights(config, seed);
-    Engines engines(config, weights, o.threads);
-    Means means;
-    for (const std::string& name : sets_of(o)) {
-      for (const std::int64_t size : sizes_of(o)) {
-        cli::stop_if_interrupted();
-        Contest contest(engines, batches(lengths_from(name, size, seed), size).front(), Part::attention,
-                        seed);
-        const double difference = contest.worst_difference();
-        if (difference > 1e-4)
-          throw Unavailable(
-              fmt::format("competitors disagree by {:.1e} on {}: nothing was timed", difference, name));
-        const Comparison timing = interleave(contest.contestants(), rounds_of(o, seed));
-        for (const auto& [peer, values] : timing.figures) {
-          if (peer == "ragged") continue;
-          means.ratios[peer].push_back(timing.ratio(peer, "ragged").median);
-          bench.add(
-              {.id = fmt::format("R3.{}{}.b{}", causal ? "causal." : "", name, size),
-               .what = fmt::format("{}multi-head attention against {}", causal ? "causal " : "", peer),
-               .unit = "s",
-               .peer = Peer{peer, timing.median(peer), peer == "padded-torch" ? TorchEncoder::version() : "",
-                            settings_of(peer, engines)},
-               .comparison = timing,
-               .ours_name = "ragged",
-               .peer_name = peer});
-        }
+namespace {
+
+void attention_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, bool causal) {
+  EncoderConfig config = config_of(o);
+  config.causal = causal;
+  if (causal) config.fused_attention = true;
+  const auto weights = random_weights(config, seed);
+  Engines engines(config, weights, o.threads, o.techniques.inner);
+  Means means;
+  for (const std::string& name : sets_of(o)) {
+    for (const std::int64_t size : sizes_of(o)) {
+      const Cell cell = run_cell(engines, o, name, size, Part::attention, seed);
+      for (const auto& [peer, values] : cell.timing.figures) {
+        if (peer == "ragged") continue;
+        means.ratios[peer].push_back(cell.timing.ratio(peer, "ragged").median);
+        if (!causal) means.bounds[peer].push_back(cell.bounds.at(peer));
+        bench.add(
+            {.id = fmt::format("R3.{}{}.b{}", causal ? "causal." : "", name, size),
+             .what = fmt::format("{}multi-head attention against {}", causal ? "causal " : "", peer),
+             .unit = "s",
+             .peer = Peer{peer, cell.timing.median(peer),
+                          peer == "padded-torch" ? TorchEncoder::version() : "", settings_of(peer, engines)},
+             .note = causal ? "" : fmt::format("bound by saved work {:.2f}", cell.bounds.at(peer)),
+             .comparison = cell.timing,
+             .ours_name = "ragged",
+             .peer_name = peer});
       }
     }
-    means.add(bench, causal ? "R3.causal.geomean" : "R3.geomean",
-              causal ? "causal multi-head attention" : "multi-head attention", [](const std::string& peer) {
-                return peer == "padded-torch" ? std::optional(1.86) : std::nullopt;
-              });
   }
-  // The attention core, causal against unmasked, on sequences long enough for the triangle to matter.
+  means.add(bench, causal ? "R3.causal.geomean" : "R3.geomean",
+            causal ? "causal multi-head attention" : "multi-head attention", [](const std::string& peer) {
+              return peer == "padded-torch" ? std::optional(1.86) : std::nullopt;
+            });
+}
+
+}  // namespace
+
+void bench_mha(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
+  attention_rows(bench, o, seed, false);
+}
+
+void bench_masked_mha(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
+  attention_rows(bench, o, seed, true);
+}
+
+/// The attention core, causal against unmasked, on sequences long enough for the triangle to matter.
+void bench_core(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
   EncoderConfig config;
   loop::KernelRegistry registry;
   loop::Launcher launcher(o.threads);
@@ -251,14 +303,19 @@ void bench_attention(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
   config.causal = true;
   const Encoder causal(registry, config, weights);
   for (const std::int32_t l : {256, 512}) {
-    const std::vector<std::int32_t> lengths(4, l);
+    const std::vector<std::int32_t> lengths(8, l);
     const Plan plan = Plan::ragged(lengths);
     std::vector<float> qkv(static_cast<std::size_t>(plan.rows * 3 * config.model), 0.1f),
         out(static_cast<std::size_t>(plan.rows * config.model));
-    const Comparison timing = interleave(
-        {{"causal", [&] { return time_of([&] { causal.attend(launcher, plan, qkv.data(), out.data()); }); }},
-         {"plain", [&] { return time_of([&] { plain.attend(launcher, plan, qkv.data(), out.data()); }); }}},
-        rounds_of(o, seed));
+    const auto repeated = [&](const Encoder& e) {
+      return [&] {
+        return time_of([&] {
+          for (int i = 0; i < 4; ++i) e.attend(launcher, plan, qkv.data(), out.data());
+        });
+      };
+    };
+    const Comparison timing =
+        interleave({{"causal", repeated(causal)}, {"plain", repeated(plain)}}, rounds_of(o, seed));
     const double tiles = l / 64.0;
     bench.add({.id = fmt::format("R3.core.l{}", l),
                .what = "causal attention core against our unmasked one",

@@ -182,9 +182,15 @@ void operator_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
 
 }  // namespace
 
-void bench_launch(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
+void bench_compile(Bench& bench, const BenchOptions&, std::uint64_t) {
   compile_rows(bench);
+}
+
+void bench_balance(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
   balance_rows(bench, o, seed);
+}
+
+void bench_parts(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
   operator_rows(bench, o, seed);
 }
 

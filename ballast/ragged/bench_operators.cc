@@ -8,6 +8,7 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/base/statistics.h"
+#include "ballast/ragged/lengths.h"
 #include "ballast/ragged/operators.h"
 #include "ballast/ragged/peers/library_products.h"
 #include "ballast/ragged/verbs.h"
@@ -40,25 +41,28 @@ void must_agree(double error, const std::string& what) {
 
 void vgemm_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::KernelRegistry& registry,
                 loop::Launcher& launcher) {
-  const Program program =
-      vgemm_program(registry, {.row_tile = o.tuned.vgemm_rows, .column_tile = o.tuned.vgemm_columns});
+  const Program program = vgemm_program(
+      registry, {.row_tile = o.tuned.vgemm_rows,
+                 .column_tile = o.tuned.vgemm_columns,
+                 .balance = o.techniques.balance ? loop::Balance::cost_prefix : loop::Balance::contiguous,
+                 .hoist = o.techniques.hoist});
   std::vector<std::pair<std::string, std::int64_t>> cases{{"large", 4}, {"small", 32}, {"tiny", 128}};
-  if (!o.quick) cases.insert(cases.end(), {{"large", 16}, {"large", 64}});
-  for (const auto& [set, size] : cases) {
+  if (!o.quick) cases.insert(cases.end(), {{"large", 16}, {"large", 64}, {"skewed", 16}});
+  if (!o.data.empty()) {
+    cases.clear();
+    for (const std::string& name : o.data) cases.emplace_back(name, o.batch.empty() ? 64 : o.batch.front());
+  }
+  for (const auto& [set, wanted] : cases) {
     cli::stop_if_interrupted();
-    Random random(seed, 0x9e);
-    const auto batch = static_cast<std::size_t>(size);
+    const std::vector<GemmSize> products = gemm_sizes(set, wanted, seed);
+    const std::size_t batch = products.size();
+    const auto size = static_cast<std::int64_t>(batch);
     std::vector<std::int32_t> sizes[3];
-    for (int which = 0; which < 3; ++which)
-      for (std::size_t b = 0; b < batch; ++b) {
-        const auto draw = [&](std::uint64_t low, std::uint64_t high, std::uint64_t step) {
-          return static_cast<std::int32_t>(low + step * random.below((high - low) / step + 1));
-        };
-        sizes[which].push_back(set == "large"   ? draw(512, 1408, 128)
-                               : set == "small" ? draw(64, 384, 64)
-                               : which == 2     ? draw(16, 128, 16)
-                                                : draw(16, 127, 1));
-      }
+    for (const GemmSize& p : products) {
+      sizes[0].push_back(p.m);
+      sizes[1].push_back(p.n);
+      sizes[2].push_back(p.k);
+    }
     const auto &M = sizes[0], &N = sizes[1], &K = sizes[2];
     const Prepared p = program.prepare({.lengths = {{"M", M}, {"N", N}, {"K", K}}, .scalars = {{"B", size}}});
     const std::vector<float> a = noise(p.volume("A"), 1), c = noise(p.volume("C"), 2);
@@ -100,10 +104,31 @@ void vgemm_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::K
                               });
                      }});
     }
+    // All problems at the largest sizes, one after the other in the same memory: what padding computes.
+    const std::int32_t top[3] = {*std::max_element(M.begin(), M.end()), *std::max_element(N.begin(), N.end()),
+                                 *std::max_element(K.begin(), K.end())};
+    const std::vector<float> wide_a(static_cast<std::size_t>(top[0]) * static_cast<std::size_t>(top[2]),
+                                    0.5f),
+        wide_b(static_cast<std::size_t>(top[2]) * static_cast<std::size_t>(top[1]), 0.25f);
+    std::vector<float> wide_c(static_cast<std::size_t>(top[0]) * static_cast<std::size_t>(top[1]));
+    if (const loop::GemmFn product =
+            library_product("onednn") ? library_product("onednn") : library_product("openblas")) {
+      all.push_back({"padded", [&, product] {
+                       loop::GemmArgs g;
+                       g.m = top[0], g.n = top[1], g.k = top[2];
+                       g.a = wide_a.data(), g.a_stride = top[2];
+                       g.b = wide_b.data(), g.b_stride = top[1];
+                       g.c = wide_c.data(), g.c_stride = top[1];
+                       return flops * 1e-9 / time_of([&] {
+                                for (std::size_t b = 0; b < batch; ++b) product(registry.tiles(), g);
+                              });
+                     }});
+    }
     const Comparison timing = interleave(all, {.rounds = o.quick ? 7 : 11, .max_seconds = 10, .seed = seed});
     std::string best;
     for (const auto& [name, values] : timing.figures)
-      if (name != "ragged" && (best.empty() || timing.median(name) > timing.median(best))) best = name;
+      if (name != "ragged" && name != "padded" && (best.empty() || timing.median(name) > timing.median(best)))
+        best = name;
     BenchRow row{.id = fmt::format("R4.{}.b{}", set, size),
                  .what = "vgemm, per-problem calls of the faster library, one thread each",
                  .unit = "GFLOP/s",
@@ -125,8 +150,20 @@ void vgemm_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::K
     for (std::size_t b = 0; b < batch; ++b)
       padded += 2.0 * *std::max_element(M.begin(), M.end()) * *std::max_element(N.begin(), N.end()) *
                 *std::max_element(K.begin(), K.end());
-    row.note += fmt::format("padding to the largest would be {:.2f} times the work", padded / flops);
+    row.note += fmt::format("{}padding to the largest would be {:.2f} times the work",
+                            row.note.empty() ? "" : "; ", padded / flops);
     bench.add(row);
+    if (!timing.figures.contains("padded")) continue;
+    bench.add({.id = fmt::format("R4.{}.b{}.padded", set, size),
+               .what = "vgemm against the batch padded to its largest sizes, by the faster library",
+               .unit = "GFLOP/s",
+               .peer = Peer{"padded", timing.median("padded"), "", library_settings(best)},
+               .better = Better::higher,
+               .target = 0.9 * padded / flops,
+               .note = fmt::format("bound by saved work {:.2f}; useful work on both sides", padded / flops),
+               .comparison = timing,
+               .ours_name = "ragged",
+               .peer_name = "padded"});
   }
 }
 
@@ -181,6 +218,9 @@ void trmm_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::Ke
       if ((name == "onednn" || name == "openblas") &&
           (best.empty() || timing.median(name) < timing.median(best)))
         best = name;
+    const std::string ours = !o.techniques.opsplit   ? "unsplit"
+                             : !o.techniques.balance ? "split"
+                                                     : "split+balanced";
     const auto row = [&](const std::string& suffix, const std::string& peer, std::optional<double> target,
                          const std::string& what) {
       BenchRow r{.id = fmt::format("R5.trmm{}.{}.t{}", suffix, n, threads),
@@ -191,10 +231,10 @@ void trmm_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed, loop::Ke
       if (timing.figures.contains(peer)) {
         r.peer = Peer{peer, timing.median(peer), "", library_settings(peer)};
         r.comparison = timing;
-        r.ours_name = "split+balanced";
+        r.ours_name = ours;
         r.peer_name = peer;
       } else {
-        r.ours = timing.median("split+balanced");
+        r.ours = timing.median(ours);
         r.peer = Peer{peer.empty() ? "onednn" : peer, std::nullopt};
         r.note = "not installed";
       }
@@ -217,7 +257,7 @@ void triangular_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed,
   for (std::int64_t n : o.quick ? std::vector<std::int64_t>{128, 512, 2048}
                                 : std::vector<std::int64_t>{128, 512, 2048, 8192}) {
     cli::stop_if_interrupted();
-    Bound ours(triangular_program(registry, n), {});
+    Bound ours(triangular_program(registry, n, false, o.techniques.offsets == "closed"), {});
     const std::vector<float>&a = ours.memory.at("A"), &b = ours.memory.at("B");
     const std::size_t elements = a.size();
     // CSR of both operands; the result's pattern is found as the kernel goes, since a sparse compiler does
@@ -299,14 +339,23 @@ void triangular_rows(Bench& bench, const BenchOptions& o, std::uint64_t seed,
 
 }  // namespace
 
-void bench_operators(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
+void bench_vgemm(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
   loop::KernelRegistry registry;
   loop::Launcher one(1);
+  set_library_threads(1);
   vgemm_rows(bench, o, seed, registry, one);
+}
+
+void bench_trmm(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
+  loop::KernelRegistry registry;
   const int threads = loop::Launcher(o.threads).threads();
   trmm_rows(bench, o, seed, registry, 1);
   if (threads > 1) trmm_rows(bench, o, seed, registry, threads);
   set_library_threads(1);
+}
+
+void bench_tri(Bench& bench, const BenchOptions& o, std::uint64_t seed) {
+  loop::KernelRegistry registry;
   triangular_rows(bench, o, seed, registry);
 }
 

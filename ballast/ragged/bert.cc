@@ -191,16 +191,29 @@ std::vector<float> BertModel::embeddings(loop::Launcher& launcher, const Plan& p
   return hidden;
 }
 
-std::vector<float> BertModel::embed(loop::Launcher& launcher,
-                                    std::span<const std::vector<std::int32_t>> tokens) const {
+Plan BertModel::plan_of(std::span<const std::vector<std::int32_t>> tokens) const {
   std::vector<std::int32_t> lengths;
   for (const auto& t : tokens) lengths.push_back(static_cast<std::int32_t>(t.size()));
-  const Plan plan = Plan::ragged(lengths, weights_.config.max_length);
-  std::vector<float> hidden = embeddings(launcher, plan, tokens);
+  return Plan::ragged(lengths, weights_.config.max_length);
+}
+
+std::vector<float> BertModel::hidden(loop::Launcher& launcher,
+                                     std::span<const std::vector<std::int32_t>> tokens,
+                                     Workspace& workspace) const {
+  const Plan plan = plan_of(tokens);
+  std::vector<float> rows = embeddings(launcher, plan, tokens);
+  encoder_->forward(launcher, plan, rows.data(), workspace);
+  return rows;
+}
+
+std::vector<float> BertModel::embed(loop::Launcher& launcher,
+                                    std::span<const std::vector<std::int32_t>> tokens) const {
+  const Plan plan = plan_of(tokens);
   Workspace workspace;
-  encoder_->forward(launcher, plan, hidden.data(), workspace);
+  std::vector<float> rows = embeddings(launcher, plan, tokens);
+  encoder_->forward(launcher, plan, rows.data(), workspace);
   std::vector<float> out(tokens.size() * static_cast<std::size_t>(weights_.config.model));
-  void* buffers[] = {hidden.data(), out.data()};
+  void* buffers[] = {rows.data(), out.data()};
   const std::int64_t batch = static_cast<std::int64_t>(tokens.size());
   const std::int32_t* aux[] = {plan.offsets.data()};
   launcher.run(*pool_, {buffers, &batch, aux, nullptr});

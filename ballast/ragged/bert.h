@@ -41,6 +41,9 @@ class BertModel {
                                                   std::size_t max_tokens = 256) const;
   /// One unit vector of `config().model` numbers a text.
   std::vector<float> embed(loop::Launcher& launcher, std::span<const std::vector<std::int32_t>> tokens) const;
+  /// Hidden states behind the last layer, [sum of lengths, d], the rows of all texts one after the other.
+  std::vector<float> hidden(loop::Launcher& launcher, std::span<const std::vector<std::int32_t>> tokens,
+                            Workspace& workspace) const;
   /// Hidden states before the first layer, [plan.rows, d]; padded rows hold token 0.
   std::vector<float> embeddings(loop::Launcher& launcher, const Plan& plan,
                                 std::span<const std::vector<std::int32_t>> tokens) const;
@@ -49,6 +52,7 @@ class BertModel {
   const BertWeights& weights() const { return weights_; }
 
  private:
+  Plan plan_of(std::span<const std::vector<std::int32_t>> tokens) const;
   BertWeights weights_;
   data::WordPiece wordpiece_;
   std::unique_ptr<Encoder> encoder_;

@@ -317,10 +317,12 @@ TEST(Storage64, TheBoundaryIsTwoToTheThirtyFirst) {
 TEST(Proofs, AWrongOneIsCaught) {
   if (!ProofChecker::available()) GTEST_SKIP() << "Z3 is not installed";
   const Expr l = loop::scalar("l", 0, 0, 1000);
-  EXPECT_TRUE(ProofChecker::holds({{}, l <= loop::ceil_mult(l, 8)}));
-  EXPECT_FALSE(ProofChecker::holds({{}, loop::ceil_mult(l, 8) <= loop::ceil_mult(l, 4)}));
+  EXPECT_EQ(ProofChecker::judge({{}, l <= loop::ceil_mult(l, 8)}), ProofChecker::Verdict::confirmed);
+  EXPECT_EQ(ProofChecker::judge({{}, loop::ceil_mult(l, 8) <= loop::ceil_mult(l, 4)}),
+            ProofChecker::Verdict::refuted);
   const loop::Var v = loop::variable("v");
-  EXPECT_FALSE(ProofChecker::holds({{Expr(0) <= v, v < loop::ceil_mult(l, 4)}, v < l}));
+  EXPECT_EQ(ProofChecker::judge({{Expr(0) <= v, v < loop::ceil_mult(l, 4)}, v < l}),
+            ProofChecker::Verdict::refuted);
 }
 
 TEST(StorageOrder, DimensionsMayLieInAnotherOrder) {

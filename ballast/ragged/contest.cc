@@ -10,14 +10,38 @@
 
 namespace ballast::ragged {
 
-Engines::Engines(const EncoderConfig& c, const std::vector<LayerWeights>& w, int n)
-    : config(c), weights(w), threads(n), launcher(n), encoder(registry, c, w) {
+namespace {
+
+/// Packed weights are in our tiles' form; libraries take plain ones.
+EncoderConfig for_inner(EncoderConfig c, const std::string& inner) {
+  if (inner == "jit") return c;
+  if (library_product(inner) == nullptr) throw Unavailable(inner + " was not found when Ballast was built");
+  c.packed_weights = false;
+  c.row_tile = 256;  // libraries like larger products
+  return c;
+}
+
+}  // namespace
+
+Engines::Engines(const EncoderConfig& c, const std::vector<LayerWeights>& w, int n, const std::string& inner)
+    : config(c),
+      weights(w),
+      threads(n),
+      registry("default", inner == "jit" ? static_cast<loop::GemmFn>(&loop::gemm) : library_product(inner)),
+      launcher(n),
+      encoder(registry, for_inner(c, inner), w) {
+  if (!c.fused_attention || c.balance != loop::Balance::cost_prefix) {
+    EncoderConfig plain = for_inner(c, inner);
+    plain.fused_attention = true;
+    plain.balance = loop::Balance::cost_prefix;
+    default_ = std::make_unique<Encoder>(registry, plain, w);
+  }
   for (const char* name : {"onednn", "openblas"}) {
     const loop::GemmFn product = library_product(name);
     if (product == nullptr) continue;
-    EncoderConfig plain = c;
-    plain.packed_weights = false;
-    plain.row_tile = 256;  // libraries like larger products
+    EncoderConfig plain = for_inner(c, name);
+    plain.fused_attention = true;
+    plain.balance = loop::Balance::cost_prefix;
     Library library{name, std::make_unique<loop::KernelRegistry>("default", product), nullptr};
     library.encoder = std::make_unique<Encoder>(*library.registry, plain, w);
     libraries.push_back(std::move(library));
@@ -25,8 +49,13 @@ Engines::Engines(const EncoderConfig& c, const std::vector<LayerWeights>& w, int
   if (TorchEncoder::available()) torch = std::make_unique<TorchEncoder>(c, w, launcher.threads());
 }
 
-Contest::Contest(Engines& engines, std::vector<std::int32_t> lengths, Part part, std::uint64_t seed)
-    : e_(engines), lengths_(std::move(lengths)), part_(part) {
+Contest::Contest(Engines& engines, std::vector<std::int32_t> lengths, Part part, std::uint64_t seed,
+                 std::vector<std::string> baselines, std::int64_t pad_to)
+    : e_(engines),
+      lengths_(std::move(lengths)),
+      part_(part),
+      baselines_(std::move(baselines)),
+      longest_(pad_to) {
   for (const std::int32_t l : lengths_) longest_ = std::max<std::int64_t>(longest_, l);
   ragged_ = Plan::ragged(lengths_, e_.config.max_length);
   padded_ = Plan::padded(lengths_, longest_, e_.config.max_length);
@@ -38,7 +67,7 @@ Contest::Contest(Engines& engines, std::vector<std::int32_t> lengths, Part part,
   work_ = input_;
   padded_work_ = padded_input_;
   out_.resize(padded_input_.size());
-  if (part_ == Part::layer) {
+  if (part_ == Part::layer && takes_part("microbatch")) {
     for (std::int64_t unit = 1; unit < static_cast<std::int64_t>(lengths_.size()); unit *= 2) {
       run_units(unit, padded_work_.data());  // warm
       unit_seconds_[unit] = time_of([&] { run_units(unit, padded_work_.data()); });
@@ -71,28 +100,53 @@ void Contest::forward(const Encoder& encoder, const Plan& plan, float* hidden) {
   }
 }
 
+bool Contest::takes_part(const std::string& name) const {
+  return baselines_.empty() || std::find(baselines_.begin(), baselines_.end(), name) != baselines_.end();
+}
+
+void Contest::run_groups(const std::vector<std::vector<std::size_t>>& groups, std::int64_t round_to,
+                         float* padded) {
+  const std::int64_t d = e_.config.model;
+  out_.resize(std::max(out_.size(), padded_input_.size()));
+  for (const std::vector<std::size_t>& group : groups) {
+    std::vector<std::int32_t> own;
+    std::int64_t to = 0;
+    for (const std::size_t b : group) {
+      own.push_back(lengths_[b]);
+      to = std::max<std::int64_t>(to, lengths_[b]);
+    }
+    to = std::min((to + round_to - 1) / round_to * round_to, std::max(longest_, to));
+    const Plan plan = Plan::padded(own, to, e_.config.max_length);
+    for (std::size_t i = 0; i < group.size(); ++i)
+      std::copy_n(padded + padded_.offsets[group[i]] * d, to * d,
+                  out_.data() + static_cast<std::int64_t>(i) * to * d);
+    e_.reference().forward(e_.launcher, plan, out_.data(), workspace_);
+    for (std::size_t i = 0; i < group.size(); ++i)
+      std::copy_n(out_.data() + static_cast<std::int64_t>(i) * to * d, own[i] * d,
+                  padded + padded_.offsets[group[i]] * d);
+  }
+}
+
 void Contest::run_units(std::int64_t unit, float* padded) {
   // Sorted by length; every micro-batch is dense at its own maximum. Its rows are copied together and back.
-  const std::int64_t d = e_.config.model;
   std::vector<std::size_t> order(lengths_.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return lengths_[a] > lengths_[b]; });
-  for (std::size_t first = 0; first < order.size(); first += static_cast<std::size_t>(unit)) {
-    const std::size_t count = std::min(static_cast<std::size_t>(unit), order.size() - first);
-    std::vector<std::int32_t> own;
-    for (std::size_t i = 0; i < count; ++i) own.push_back(lengths_[order[first + i]]);
-    const Plan plan = Plan::padded(own, 0, e_.config.max_length);
-    out_.resize(padded_input_.size());
-    const std::int64_t to = own[0];
-    for (std::size_t i = 0; i < count; ++i)
-      std::copy_n(padded + padded_.offsets[order[first + i]] * d, to * d,
-                  out_.data() + static_cast<std::int64_t>(i) * to * d);
-    e_.encoder.forward(e_.launcher, plan, out_.data(), workspace_);
-    for (std::size_t i = 0; i < count; ++i)
-      std::copy_n(out_.data() + static_cast<std::int64_t>(i) * to * d, own[i] * d,
-                  padded + padded_.offsets[order[first + i]] * d);
+  std::vector<std::vector<std::size_t>> groups;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i % static_cast<std::size_t>(unit) == 0) groups.emplace_back();
+    groups.back().push_back(order[i]);
   }
+  run_groups(groups, 1, padded);
+}
+
+void Contest::run_buckets(std::int64_t width, float* padded) {
+  std::map<std::int64_t, std::vector<std::size_t>> buckets;
+  for (std::size_t b = 0; b < lengths_.size(); ++b) buckets[(lengths_[b] + width - 1) / width].push_back(b);
+  std::vector<std::vector<std::size_t>> groups;
+  for (const auto& [bucket, members] : buckets) groups.push_back(members);
+  run_groups(groups, width, padded);
 }
 
 double Contest::worst_difference() {
@@ -109,16 +163,21 @@ double Contest::worst_difference() {
     for (std::size_t i = 0; i < ours.size(); ++i)
       worst = std::max(worst, std::fabs(static_cast<double>(ours[i]) - theirs[i]) / scale);
   };
-  compare(gather(result(e_.encoder, padded_, padded_input_)));
+  compare(gather(result(e_.reference(), padded_, padded_input_)));
   for (const Engines::Library& library : e_.libraries)
     compare(gather(result(*library.encoder, padded_, padded_input_)));
   if (part_ == Part::layer) {
     Output hidden = input_;
-    e_.encoder.forward_packed(e_.launcher, ragged_, padded_, hidden.data(), workspace_);
+    e_.reference().forward_packed(e_.launcher, ragged_, padded_, hidden.data(), workspace_);
     compare(hidden);
     for (const std::int64_t unit : {std::int64_t{1}, best_unit_}) {
       Output padded = padded_input_;
       run_units(unit, padded.data());
+      compare(gather(padded));
+    }
+    for (const std::int64_t width : {32, 64}) {
+      Output padded = padded_input_;
+      run_buckets(width, padded.data());
       compare(gather(padded));
     }
   }
@@ -129,23 +188,27 @@ double Contest::worst_difference() {
 std::vector<Contestant> Contest::contestants() {
   std::vector<Contestant> all;
   const auto add = [&](std::string name, std::function<void()> work) {
+    if (name != "ragged" && !takes_part(name)) return;
     all.push_back({std::move(name), [work = std::move(work)] { return time_of(work); }});
   };
   add("ragged", [this] {
     const Plan plan = Plan::ragged(lengths_, e_.config.max_length);  // the prelude is part of our time
     forward(e_.encoder, plan, work_.data());
   });
-  add("padded-jit", [this] { forward(e_.encoder, padded_, padded_work_.data()); });
+  add("padded-jit", [this] { forward(e_.reference(), padded_, padded_work_.data()); });
   for (const Engines::Library& library : e_.libraries)
     add("padded-" + library.name,
         [this, encoder = library.encoder.get()] { forward(*encoder, padded_, padded_work_.data()); });
   if (part_ == Part::layer) {
     add("packed", [this] {
       const Plan plan = Plan::ragged(lengths_, e_.config.max_length);
-      e_.encoder.forward_packed(e_.launcher, plan, padded_, work_.data(), workspace_);
+      e_.reference().forward_packed(e_.launcher, plan, padded_, work_.data(), workspace_);
     });
     add("microbatch", [this] { run_units(best_unit_, padded_work_.data()); });
-    if (best_unit_ != 1) add("perseq", [this] { run_units(1, padded_work_.data()); });
+    if (best_unit_ != 1 || !takes_part("microbatch"))
+      add("perseq", [this] { run_units(1, padded_work_.data()); });
+    add("bucketed-32", [this] { run_buckets(32, padded_work_.data()); });
+    add("bucketed-64", [this] { run_buckets(64, padded_work_.data()); });
   }
   if (e_.torch)
     add("padded-torch", [this] { e_.torch->forward(padded_input_, lengths_, part_ == Part::attention); });

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <set>
 
@@ -66,6 +67,13 @@ class Text {
     at_ = static_cast<std::size_t>(rest - text_.data());
     return value;
   }
+  std::int64_t integer() {
+    const std::size_t start = at_;
+    const double value = number();
+    if (!(value >= 0 && value <= static_cast<double>(kLongest)) || value != std::floor(value))
+      fail(fmt::format("an integer from 0 to {} expected", kLongest), start);
+    return static_cast<std::int64_t>(value);
+  }
   std::size_t at() const { return at_; }
   void back_to(std::size_t at) { at_ = at; }
 
@@ -100,12 +108,12 @@ std::map<std::string, Declared> parse_dims(const std::string& dims) {
     t.expect(':');
     if (std::isdigit(static_cast<unsigned char>(t.peek()))) {
       if (!of.empty()) t.fail("a constant extent depends on nothing");
-      d.extent = LengthFn(static_cast<std::int64_t>(t.number()));
+      d.extent = LengthFn(t.integer());
     } else {
       const std::string extent = t.name();
       if (of.size() == 1 && extent == of_name) {
         std::int64_t constant = 0;
-        if (t.take('+')) constant = static_cast<std::int64_t>(t.number());
+        if (t.take('+')) constant = t.integer();
         const LengthFn& outer = all.at(of_name).extent;
         d.extent = LengthFn::affine(of[0], 1, constant,
                                     outer.high() >= loop::kNoMaximum ? kLongest : outer.high() + constant);
@@ -167,6 +175,12 @@ class ExpressionParser {
   }
 
   Expr factor() {
+    struct Depth {
+      int& n;
+      ~Depth() { --n; }
+    } depth{depth_};
+    ++depth_;
+    if (depth_ > 100) t_.fail("more than 100 levels of nesting");
     if (t_.take('(')) {
       const Expr e = sum_of_terms();
       t_.expect(')');
@@ -295,11 +309,12 @@ class ExpressionParser {
   Index index_;
   std::optional<Definition> reduction_;
   Expr placeholder_;
+  int depth_ = 0;
 };
 
 class ScheduleReader {
  public:
-  ScheduleReader(const Einsum& e) : e_(e), s_(e.output) {
+  ScheduleReader(const Einsum& e) : e_(e), s_(e.output), dims_(e.dims) {
     for (const Loop l : s_.leaves()) loops_[s_.name(l)] = l;
   }
 
@@ -353,8 +368,8 @@ class ScheduleReader {
     fail("no tensor '" + name + "'");
   }
   Dim dim_of(const YAML::Node& node) const {
-    const auto found = e_.dims.find(node.as<std::string>());
-    if (found == e_.dims.end()) fail("no dimension '" + node.as<std::string>() + "'");
+    const auto found = dims_.find(node.as<std::string>());
+    if (found == dims_.end()) fail("no dimension '" + node.as<std::string>() + "'");
     return found->second;
   }
   void name_loop(const YAML::Node& node, Loop l) {
@@ -363,10 +378,11 @@ class ScheduleReader {
   }
 
   void apply(const std::string& primitive, const YAML::Node& n) {
-    cli::require_one_of("primitive", primitive,
-                        {"split", "fuse", "reorder", "parallel", "vectorize", "unroll", "microkernel",
-                         "pad_loop", "pad_storage", "reorder_dims", "remap", "balance", "fuse_maps",
-                         "cache_read", "cache_write", "hoist_loads", "elide_guards"});
+    cli::require_one_of(
+        "primitive", primitive,
+        {"split",   "fuse",      "reorder",     "parallel",    "vectorize",   "unroll",       "microkernel",
+         "peel",    "pad_loop",  "pad_storage", "split_dim",   "fuse_dims",   "reorder_dims", "remap",
+         "balance", "fuse_maps", "cache_read",  "cache_write", "hoist_loads", "elide_guards"});
     if (primitive == "split") {
       const auto [outer, inner] = s_.split(loop_of(n["loop"]), n["factor"].as<std::int64_t>());
       name_loop(n["into"][0], outer);
@@ -382,6 +398,15 @@ class ScheduleReader {
       s_.vectorize(loop_of(n));
     } else if (primitive == "unroll") {
       s_.unroll(loop_of(n));
+    } else if (primitive == "peel") {
+      s_.peel(loop_of(n));
+    } else if (primitive == "split_dim") {
+      const auto [tile, inside] =
+          split_dim(tensor_of(n["tensor"]), dim_of(n["dim"]), n["factor"].as<std::int64_t>());
+      dims_[n["into"][0].as<std::string>()] = tile;
+      dims_[n["into"][1].as<std::string>()] = inside;
+    } else if (primitive == "fuse_dims") {
+      fuse_dims(tensor_of(n["tensor"]), dim_of(n["dims"][0]), dim_of(n["dims"][1]));
     } else if (primitive == "microkernel") {
       const auto three = loops_of(n);
       if (three.size() != 3) fail("microkernel needs rows, columns and reduction");
@@ -399,13 +424,18 @@ class ScheduleReader {
     } else if (primitive == "cache_write") {
       if (n.as<bool>()) s_.cache_write();
     } else if (primitive == "balance") {
-      cli::require_one_of("balance", n.as<std::string>(), {"cost", "contiguous", "dynamic"});
+      cli::require_one_of("balance", n.as<std::string>(), {"cost", "contiguous", "dynamic", "lpt"});
       s_.balance(n.as<std::string>() == "cost"         ? loop::Balance::cost_prefix
                  : n.as<std::string>() == "contiguous" ? loop::Balance::contiguous
+                 : n.as<std::string>() == "lpt"        ? loop::Balance::lpt
                                                        : loop::Balance::dynamic);
     } else if (primitive == "remap") {
-      cli::require_one_of("remap", n.as<std::string>(), {"cost"});
-      s_.remap_by_cost();
+      cli::require_one_of("remap", n.as<std::string>(), {"cost", "reversed"});
+      if (n.as<std::string>() == "cost") {
+        s_.remap_by_cost();
+      } else {
+        s_.remap([](const Expr& t, const Expr& tasks) { return tasks - Expr(1) - t; });
+      }
     } else if (primitive == "fuse_maps") {
       cli::require_one_of("fuse_maps", n.as<std::string>(), {"table", "search", "walk"});
       s_.fuse_maps(n.as<std::string>() == "table"    ? FuseMaps::table
@@ -420,6 +450,7 @@ class ScheduleReader {
 
   const Einsum& e_;
   Schedule s_;
+  std::map<std::string, Dim> dims_;  ///< of the expression, and tiles that split_dim made
   std::map<std::string, Loop> loops_;
   std::uint64_t line_ = 0;
 };

@@ -13,9 +13,11 @@
 //            outer dimension one length an index of it); or outer+c, c a number (closed form).
 // Schedule:  split {loop, factor, into: [outer, inner]}; fuse {loops: [outer, inner], into}; reorder [loops];
 // parallel,
-//            vectorize, unroll: loop; microkernel [rows, columns, reduction]; pad_loop {dim, multiple};
-//            pad_storage {tensor, dim, multiple}; remap: cost; fuse_maps: table or search; hoist_loads: true
-//            or false; elide_guards: true
+//            vectorize, unroll, peel: loop; microkernel [rows, columns, reduction]; pad_loop {dim, multiple};
+//            pad_storage {tensor, dim, multiple}; split_dim {tensor, dim, factor, into: [tile, place]};
+//            fuse_dims {tensor, dims: [outer, inner]}; reorder_dims {tensor, order}; cache_read {tensor, at};
+//            cache_write: true; remap: cost or reversed; balance: cost, contiguous, dynamic or lpt;
+//            fuse_maps: table, search or walk; hoist_loads: true or false; elide_guards: true
 //
 // Errors are InvalidInput with the text, a caret under the place, and what is accepted; or CompileError.
 #pragma once

@@ -4,10 +4,15 @@
 
 #include <chrono>
 #include <cmath>
+#include <map>
+#include <mutex>
+#include <numeric>
 
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/loop/gemm.h"
+#include "ballast/ragged/operators.h"
+#include "ballast/ragged/prelude_cache.h"
 
 namespace ballast::ragged {
 namespace {
@@ -17,16 +22,6 @@ std::vector<float> packed(const std::vector<float>& w, std::int64_t n, std::int6
   std::vector<float> out(static_cast<std::size_t>(loop::packed_size(k, n)));
   loop::pack_panels(w.data(), k, true, k, n, out.data());
   return out;
-}
-
-void run(loop::Launcher& launcher, const loop::CompiledKernel& kernel,
-         std::initializer_list<const void*> buffers, std::int64_t scalar,
-         std::initializer_list<const std::int32_t*> aux = {}) {
-  // The kernel's signature says which operands it writes; a frame has one list for all.
-  void* pointers[8];
-  std::size_t n = 0;
-  for (const void* b : buffers) pointers[n++] = const_cast<void*>(b);
-  launcher.run(kernel, {pointers, &scalar, aux.begin(), nullptr});
 }
 
 class Stopwatch {
@@ -42,6 +37,40 @@ class Stopwatch {
 };
 
 }  // namespace
+
+/// Attention through the schedule compiler, with memory for its scores.
+struct Encoder::Unfused {
+  Program program;
+  std::mutex mutex;
+  PreludeCache preludes{4};
+  std::map<std::string, std::vector<float>> memory;
+
+  void run(loop::Launcher& launcher, const Plan& plan, const float* qkv, float* out) {
+    const std::lock_guard lock(mutex);
+    const auto prepared =
+        preludes.prepared(program, {.lengths = {{"len", plan.lengths}},
+                                    .scalars = {{"B", static_cast<std::int64_t>(plan.lengths.size())}}});
+    // The program's signature says which operands it writes.
+    std::map<std::string, float*> tensors{{"QKV", const_cast<float*>(qkv)}, {"O", out}};
+    for (const char* name : {"S", "M", "E", "T"}) {
+      std::vector<float>& values = memory[name];
+      const auto need = static_cast<std::size_t>(prepared->volume(name));
+      if (values.size() < need) values.resize(need);
+      tensors[name] = values.data();
+    }
+    program.run(launcher, *prepared, tensors);
+  }
+};
+
+void Encoder::run(loop::Launcher& launcher, const loop::CompiledKernel& kernel,
+                  std::initializer_list<const void*> buffers, std::int64_t scalar,
+                  std::initializer_list<const std::int32_t*> aux) const {
+  // The kernel's signature says which operands it writes; a frame has one list for all.
+  void* pointers[8];
+  std::size_t n = 0;
+  for (const void* b : buffers) pointers[n++] = const_cast<void*>(b);
+  launcher.run(kernel, {pointers, &scalar, aux.begin(), nullptr}, config_.balance);
+}
 
 void LayerWeights::check(const EncoderConfig& c, std::int64_t layer) const {
   const std::int64_t d = c.model, f = c.feed_forward;
@@ -141,10 +170,23 @@ Encoder::Encoder(loop::KernelRegistry& registry, EncoderConfig config,
                                               .max_length = config.max_length,
                                               .causal = config.causal,
                                               .mask = std::move(mask),
+                                              .nan_for_masked_rows = config.nan_for_masked_rows,
                                               .name = "attention"}));
+  if (!config.fused_attention) {
+    if (config.causal)
+      throw InvalidInput("attention with one kernel an operator has no causal mask: use the fused one");
+    AttentionOptions o;
+    o.heads = config.heads;
+    o.head_size = d / config.heads;
+    o.max_length = config.max_length;
+    o.scaled_queries = true;
+    unfused_ = std::make_shared<Unfused>(attention_program(registry, o, false));
+  }
 }
 
 void Encoder::attend(loop::Launcher& launcher, const Plan& plan, const float* qkv, float* out) const {
+  if (unfused_ && plan.rows == std::accumulate(plan.lengths.begin(), plan.lengths.end(), std::int64_t{0}))
+    return unfused_->run(launcher, plan, qkv, out);
   run(launcher, *attention_, {qkv, out}, plan.tiles(),
       {plan.tile_start.data(), plan.tile_row.data(), plan.tile_length.data(), plan.tile_keys.data()});
 }

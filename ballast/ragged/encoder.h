@@ -8,6 +8,7 @@
 // A sequence's output is the same bits alone, in any batch, in any order and with any number of threads.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,6 +27,12 @@ struct EncoderConfig {
   bool causal = false;
   bool packed_weights = true;  ///< false for library products, which take plain matrices
   std::int64_t row_tile = 96;
+  loop::Balance balance = loop::Balance::cost_prefix;
+  /// false: attention of ragged plans as one kernel an operator (scores in memory), for ablations; without
+  /// causal masks.
+  bool fused_attention = true;
+  /// A row whose mask lets it see nothing gives zeros, or NaN as PyTorch has it.
+  bool nan_for_masked_rows = false;
 };
 
 /// PyTorch's layout: a weight is [out, in]; Q, K and V are stacked in this order.
@@ -86,7 +93,12 @@ class Encoder {
   std::vector<Packed> layers_;
   void layer(loop::Launcher& launcher, const Plan& plan, const Plan* dense, const Packed& w, float* hidden,
              Workspace& workspace, OperatorTimes* times) const;
+  void run(loop::Launcher& launcher, const loop::CompiledKernel& kernel,
+           std::initializer_list<const void*> buffers, std::int64_t scalar,
+           std::initializer_list<const std::int32_t*> aux = {}) const;
   std::shared_ptr<const loop::CompiledKernel> qkv_, attention_, project_, project_plain_, up_, down_;
+  struct Unfused;
+  std::shared_ptr<Unfused> unfused_;
 };
 
 /// The oracle: double precision, one sequence at a time, loops as in the textbook. hidden [rows, d] in place.

@@ -189,7 +189,7 @@ Function attention_kernel(const AttentionSpec& spec) {
     return spec.mask ? select(spec.mask(h, i0 + r, column), score, Expr(-INFINITY)) : score;
   };
   Expr weight = exp(visible(k) - load(top, 0));
-  if (spec.mask)
+  if (spec.mask && !spec.nan_for_masked_rows)
     weight = select(load(top, 0) <= Expr(-INFINITY), Expr(0.0), weight);  // a row that may see nothing: zeros
   const Stmt softmax = let(
       seen, spec.causal ? min(load(keys, p), i0 + r + Expr(1)) : load(keys, p),
@@ -205,7 +205,9 @@ Function attention_kernel(const AttentionSpec& spec) {
                                 LoopKind::vector),
                      loop::loop(z, seen, n - seen, store(scores, at + z, Expr(0.0)), LoopKind::vector),
                      store(inverse, r,
-                           select(Expr(0.0) < load(sum, 0), Expr(1.0) / load(sum, 0), Expr(0.0)))}))));
+                           spec.nan_for_masked_rows
+                               ? Expr(1.0) / load(sum, 0)
+                               : select(Expr(0.0) < load(sum, 0), Expr(1.0) / load(sum, 0), Expr(0.0)))}))));
   const Expr target = (s0 + i0 + r) * Expr(d) + head + e;
   const Stmt scale = loop::loop(e, 0, Expr(spec.head_size),
                                 store(out, target, load(out, target) * load(inverse, r)), LoopKind::vector);

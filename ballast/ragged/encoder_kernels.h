@@ -38,6 +38,7 @@ struct AttentionSpec {
   std::int64_t heads = 8, head_size = 64, max_length = 512;
   bool causal = false;
   Mask mask;
+  bool nan_for_masked_rows = false;  ///< else such a row's output is zero
   std::string name = "attention";
 };
 loop::Function attention_kernel(const AttentionSpec& spec);

@@ -171,6 +171,67 @@ std::vector<std::int32_t> lengths_from(const std::string& name, std::int64_t cou
   return draw_lengths(name, count, seed);
 }
 
+std::vector<GemmSize> parse_gemm_sizes(const std::string& name, std::string_view text) {
+  std::vector<GemmSize> out;
+  std::uint64_t line = 0;
+  while (!text.empty()) {
+    ++line;
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view rest = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    rest = rest.substr(0, rest.find('#'));
+    std::vector<std::int32_t> numbers;
+    while (true) {
+      const std::size_t start = rest.find_first_not_of(" \t\r");
+      if (start == std::string_view::npos) break;
+      rest.remove_prefix(start);
+      const std::string_view word = rest.substr(0, rest.find_first_of(" \t\r"));
+      rest.remove_prefix(word.size());
+      std::int32_t value = 0;
+      const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+      if (error != std::errc() || stop != word.data() + word.size() || value < 0 || value > (1 << 20))
+        throw InvalidInput::at(name, line, fmt::format("'{}' is no size", word.substr(0, 40)),
+                               "three integers M N K from 0 to 2^20 a line, # comments");
+      numbers.push_back(value);
+    }
+    if (numbers.empty()) continue;
+    if (numbers.size() != 3)
+      throw InvalidInput::at(name, line, fmt::format("{} numbers", numbers.size()),
+                             "three integers M N K from 0 to 2^20 a line, # comments");
+    out.push_back({numbers[0], numbers[1], numbers[2]});
+  }
+  return out;
+}
+
+std::vector<GemmSize> gemm_sizes(const std::string& name, std::int64_t count, std::uint64_t seed) {
+  std::error_code ignored;
+  if (std::filesystem::exists(name, ignored)) {
+    std::vector<GemmSize> all = parse_gemm_sizes(name, read_file(name));
+    if (all.empty()) throw InvalidInput(name, "no product", "at least one line M N K");
+    if (count > 0 && static_cast<std::int64_t>(all.size()) > count)
+      all.resize(static_cast<std::size_t>(count));
+    return all;
+  }
+  cli::require_one_of("set of products", name, {"large", "small", "tiny", "skewed"});
+  Random random(seed, 0x9e);
+  std::vector<GemmSize> out(static_cast<std::size_t>(count));
+  const auto fill = [&](std::int32_t GemmSize::*side, std::uint64_t low, std::uint64_t high,
+                        std::uint64_t step) {
+    for (GemmSize& s : out)
+      s.*side = static_cast<std::int32_t>(low + step * random.below((high - low) / step + 1));
+  };
+  for (const auto side : {&GemmSize::m, &GemmSize::n, &GemmSize::k}) {
+    if (name == "large") fill(side, 512, 1408, 128);
+    if (name == "small") fill(side, 64, 384, 64);
+    if (name == "tiny" && side != &GemmSize::k) fill(side, 16, 127, 1);
+    if (name == "tiny" && side == &GemmSize::k) fill(side, 16, 128, 16);
+    if (name == "skewed") {
+      for (std::size_t i = 0; i < out.size(); ++i) out[i].*side = i == 0 ? 2048 : 128;
+    }
+  }
+  return out;
+}
+
 std::vector<std::vector<std::int32_t>> batches(std::span<const std::int32_t> lengths, std::int64_t size) {
   if (size <= 0) throw InvalidInput("batch size", std::to_string(size), "a positive integer");
   std::vector<std::vector<std::int32_t>> out;

@@ -39,6 +39,16 @@ void write_lengths(const std::string& path, std::span<const std::int32_t> length
 /// `name` as draw_lengths, else a file of this name.
 std::vector<std::int32_t> lengths_from(const std::string& name, std::int64_t count, std::uint64_t seed);
 
+/// One product of a batch of different ones.
+struct GemmSize {
+  std::int32_t m = 0, n = 0, k = 0;
+};
+/// `name`: large (512 to 1408 in steps of 128), small (64 to 384 in steps of 64), tiny (M, N 16 to 127, K 16
+/// to 128 in steps of 16), skewed (one of 2048, the rest 128), or a file with one `M N K` a line, # comments.
+/// Throws InvalidInput with file and line. Of a file, at most `count` products are taken; 0: all.
+std::vector<GemmSize> gemm_sizes(const std::string& name, std::int64_t count, std::uint64_t seed);
+std::vector<GemmSize> parse_gemm_sizes(const std::string& name, std::string_view text);
+
 /// Consecutive chunks in the order given; a last incomplete one is left out unless it is the only one.
 std::vector<std::vector<std::int32_t>> batches(std::span<const std::int32_t> lengths, std::int64_t size);
 

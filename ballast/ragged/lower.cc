@@ -35,6 +35,7 @@ LoweredKernel StageLowering::run() {
   const bool tasks = s_.parallel_ >= 0;
   if (tasks && s_.leaves_[0] != s_.parallel_)
     refuse(s_.parallel_, "parallel", "it is not the outermost loop; reorder it to the front");
+  if (tasks && info(s_.parallel_).peeled) refuse(s_.parallel_, "peel", "it is the parallel loop");
   Stmt body = nest(tasks ? 1 : 0);
   if (tasks) {
     for (std::size_t i = wrap_[0].size(); i-- > 0;) body = wrap_[0][i](body);
@@ -56,6 +57,10 @@ LoweredKernel StageLowering::run() {
       f.task_cost = Substitution{{{vars_[0].get(), load(order, task)}}}(f.task_cost);
       f.task = task;
       out.order_table = order->slot;
+      if (s_.remap_order_) {
+        out.remap_task = loop::variable("t");
+        out.remap = s_.remap_order_(out.remap_task, f.num_tasks);
+      }
     }
   } else {
     f.task = loop::variable("task");
@@ -230,6 +235,18 @@ void StageLowering::find_unguarded() {
 
 Stmt StageLowering::open(std::size_t p, Stmt body) {
   for (std::size_t i = wrap_[p].size(); i-- > 0;) body = wrap_[p][i](body);
+  const Info& own = info(s_.leaves_[p]);
+  if (own.peeled) {
+    // All but the last iteration have whole pieces inside.
+    Substitution whole;
+    for (std::size_t q = p + 1; q < vars_.size(); ++q)
+      if (s_.leaves_[q] == own.sibling) whole.pairs.emplace_back(extents_[q].get(), Expr(own.factor));
+    if (whole.pairs.empty())
+      refuse(s_.leaves_[p], "peel", "the inner loop of its split does not lie inside; it has no tail there");
+    const Expr last = extents_[p] - Expr(1);
+    return block({loop::loop(vars_[p], 0, last, whole(body), own.annotation, own.name),
+                  branch(Expr(0) <= last, let(vars_[p], last, body))});
+  }
   return loop::loop(vars_[p], 0, extents_[p], body, info(s_.leaves_[p]).annotation, info(s_.leaves_[p]).name);
 }
 

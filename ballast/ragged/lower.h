@@ -17,6 +17,9 @@ struct LoweredKernel {
   std::vector<Tensor> operands;     ///< in order of the frame's buffers; the last is written
   std::vector<std::int64_t> slack;  ///< elements behind each operand that padded bulk iterations may touch
   int order_table = -1;             ///< aux slot of the task permutation
+  /// The permutation in closed form, over `remap_task`; empty: by falling cost.
+  loop::Expr remap;
+  loop::Var remap_task;
   std::vector<std::string> guards;  ///< conditions that stayed in the code
   std::vector<loop::Proof> proofs;  ///< conditions that did not, because they hold
 };

@@ -26,7 +26,7 @@ Program vgemm_program(loop::KernelRegistry& registry, const VgemmSpec& spec) {
   const auto [jo, ji] = s.split(s[j], spec.column_tile);
   s.reorder({io, jo, ii, ji});
   const Loop task = s.fuse(s[b], s.fuse(io, jo));
-  s.microkernel(ii, ji, s[k]).parallel(task).remap_by_cost();
+  s.microkernel(ii, ji, s[k]).parallel(task).remap_by_cost().hoist_loads(spec.hoist).balance(spec.balance);
   return Program(registry, {s});
 }
 
@@ -62,7 +62,8 @@ Program trmm_program(loop::KernelRegistry& registry, const TrmmSpec& spec) {
   return Program(registry, {a, b});
 }
 
-Program triangular_program(loop::KernelRegistry& registry, std::int64_t n, bool multiply) {
+Program triangular_program(loop::KernelRegistry& registry, std::int64_t n, bool multiply,
+                           bool closed_offsets) {
   const Dim i = dim("i"), j = dim("j");
   const std::vector<Axis> axes{{i, n}, {j, LengthFn::affine(i, 1, 1, n)}};
   const Tensor a = input("A", axes), b = input("B", axes);
@@ -74,7 +75,7 @@ Program triangular_program(loop::KernelRegistry& registry, std::int64_t n, bool 
   const auto [fo, fi] = s.split(s.fuse(s[i], s[j]), 4096);
   s.vectorize(fi).parallel(fo);
   // The table of the fused loop is that of the storage: the position is the loop's own variable.
-  return Program(registry, {s}, {}, {.closed_offsets = false});
+  return Program(registry, {s}, {}, {.closed_offsets = closed_offsets});
 }
 
 namespace {
@@ -122,12 +123,13 @@ struct Attention {
   /// S[b, h, i, j] = sum over k of left(b, i, h, k) right(b, j, h, k), scaled.
   using Element = std::function<Expr(const Index&, const Expr& k)>;
   Tensor scores(const Element& q, const Element& key) const {
-    const double scale = 1 / std::sqrt(static_cast<double>(o.head_size));
+    const double scale = o.scaled_queries ? 1 : 1 / std::sqrt(static_cast<double>(o.head_size));
     return stored(compute("S", score_axes(),
                           [&](const Index& x) {
                             return sum(
                                 {{k, o.head_size}}, [&](const Index& r) { return q(x, r[k]) * key(x, r[k]); },
-                                [scale](const Expr& e) { return e * Expr(scale); });
+                                scale == 1 ? std::function<Expr(const Expr&)>()
+                                           : [scale](const Expr& e) { return e * Expr(scale); });
                           }),
                   o.pad);
   }
@@ -142,7 +144,10 @@ struct Attention {
     return s;
   }
   /// M, E, T of softmax: the division is left to what reads them.
-  std::vector<Schedule> softmax(const Tensor& s, Tensor& e, Tensor& t) const {
+  std::vector<Schedule> softmax(const Tensor& scores, Tensor& e, Tensor& t) const {
+    std::vector<Schedule> all;
+    Tensor s = scores;
+    if (o.separate_padding) all.push_back(score_copy(s = stored(copy_of("S1", scores), 1)));
     const Tensor top = stored(compute("M", score_rows(),
                                       [&](const Index& x) {
                                         return reduce(loop::Combine::max, {{j, len}}, [&](const Index& r) {
@@ -150,20 +155,20 @@ struct Attention {
                                         });
                                       }),
                               1);
+    const std::int64_t pad = o.separate_padding ? 1 : o.pad;
     e = stored(
         compute(
-            "E", score_axes(),
+            o.separate_padding ? "E1" : "E", score_axes(),
             [&](const Index& x) {
               return Definition(loop::exp(read(s, {x[b], x[h], x[i], x[j]}) - read(top, {x[b], x[h], x[i]})));
             }),
-        o.pad);
+        pad);
     t = stored(
         compute("T", score_rows(),
                 [&](const Index& x) {
                   return sum({{j, len}}, [&](const Index& r) { return read(e, {x[b], x[h], x[i], r[j]}); });
                 }),
         1);
-    std::vector<Schedule> all;
     for (const Tensor& stage : {top, e, t}) {
       Schedule one(stage);  // rows as they are: no padding
       one.hoist_loads(o.hoist);
@@ -172,7 +177,20 @@ struct Attention {
       tasks(one, one.fuse(one[b], one[h]));
       all.push_back(one);
     }
+    if (o.separate_padding) all.push_back(score_copy(e = stored(copy_of("E", e), o.pad)));
     return all;
+  }
+  /// The same scores in storage of another padding, by a kernel of its own.
+  Tensor copy_of(const char* name, const Tensor& from) const {
+    return compute(name, score_axes(), [&](const Index& x) {
+      return Definition(read(from, {x[b], x[h], x[i], x[j]}));
+    });
+  }
+  Schedule score_copy(const Tensor& to) const {
+    Schedule s(to);
+    s.hoist_loads(o.hoist).vectorize(s[j]);
+    tasks(s, s.fuse(s[b], s[h]));
+    return s;
   }
   /// O[b, i, n] with n over heads and their elements: the weighted values, divided by T.
   Schedule weighted(const Tensor& out) const {
@@ -338,10 +356,12 @@ Program attention_program(loop::KernelRegistry& registry, const AttentionOptions
   return Program(registry, all);
 }
 
-Program split_scores_program(loop::KernelRegistry& registry, const std::string& kind, std::int64_t heads) {
+Program split_scores_program(loop::KernelRegistry& registry, const std::string& kind, std::int64_t heads,
+                             bool hoist) {
   cli::require_one_of("kind", kind, {"vanilla", "split", "hfuse"});
   AttentionOptions o;
   o.heads = heads;
+  o.hoist = hoist;
   o.pad = 64;  // of all storage, so that the three write the same tensor
   const Attention a(o);
   const auto head = [&](const char* tensor, const Dim& row) {
@@ -359,6 +379,7 @@ Program split_scores_program(loop::KernelRegistry& registry, const std::string& 
   const auto [whole, rest] = split_op(s, a.i, a.len.floor_mult(64));
   const auto half = [&](const Tensor& part, std::int64_t tile) {
     Schedule one(part);
+    one.hoist_loads(o.hoist);
     one.pad_loop(a.j, tile);
     const auto [io, ii] = one.split(one[a.i], tile);
     const auto [jo, ji] = one.split(one[a.j], tile);

@@ -15,6 +15,8 @@ namespace ballast::ragged {
 /// Lengths M, N, K; scalar B; tensors A, C, D.
 struct VgemmSpec {
   std::int64_t row_tile = 768, column_tile = 256;
+  loop::Balance balance = loop::Balance::cost_prefix;
+  bool hoist = true;
 };
 Program vgemm_program(loop::KernelRegistry& registry, const VgemmSpec& spec = {});
 
@@ -31,7 +33,8 @@ struct TrmmSpec {
 Program trmm_program(loop::KernelRegistry& registry, const TrmmSpec& spec);
 
 /// Y = A + B (or A * B) over packed lower triangles of n rows: one flat loop with lanes. Tensors A, B, Y.
-Program triangular_program(loop::KernelRegistry& registry, std::int64_t n, bool multiply = false);
+Program triangular_program(loop::KernelRegistry& registry, std::int64_t n, bool multiply = false,
+                           bool closed_offsets = false);
 
 /// How attention's operators are scheduled and stored.
 struct AttentionOptions {
@@ -42,8 +45,10 @@ struct AttentionOptions {
   std::int64_t tile = 64;
   bool hoist = true;
   bool remap = true;
+  bool scaled_queries = false;  ///< the queries carry the factor 1 / sqrt(head_size) already
   /// Operators that read and write storage padded otherwise than their neighbours' (padding-change fusion),
-  /// or kernels of their own that copy between the two.
+  /// or kernels of their own that copy between the two: 1 to `pad` before the scores, `pad` to 1 and back
+  /// around softmax, `pad` to 1 behind the values.
   bool separate_padding = false;
 };
 /// One operator alone: "qk" (Q, K to S), "softmax" (S to P, by way of M, E, T), "av" (P, V to O),
@@ -55,7 +60,8 @@ Program attention_operator(loop::KernelRegistry& registry, const std::string& na
 Program attention_program(loop::KernelRegistry& registry, const AttentionOptions& o, bool projections);
 /// Q K^T: "vanilla" (64 x 64 tiles, padded), "split" (rows beyond the last whole 64 in tiles of 32) and
 /// "hfuse" (both parts in one parallel region); tensors Q, K, S, S.head, S.tail.
-Program split_scores_program(loop::KernelRegistry& registry, const std::string& kind, std::int64_t heads);
+Program split_scores_program(loop::KernelRegistry& registry, const std::string& kind, std::int64_t heads,
+                             bool hoist = true);
 
 /// Words of paragraphs of documents: T[d, p, k] = the sum of the words' rows X[d, p, w, k]. Lengths np, nw
 /// (one a paragraph); scalar D.

@@ -36,6 +36,19 @@ Function prefix_kernel(const Tables& tables, const TableSpec& spec) {
 
 }  // namespace
 
+void Program::fill_order(const LoweredKernel& kernel, const KernelFrame& frame,
+                         std::vector<std::int32_t>& order) {
+  std::vector<bool> taken(order.size(), false);
+  for (std::size_t t = 0; t < order.size(); ++t) {
+    const std::int64_t at = evaluate(kernel.remap, frame, kernel.remap_task, static_cast<std::int64_t>(t));
+    if (at < 0 || at >= static_cast<std::int64_t>(order.size()) || taken[static_cast<std::size_t>(at)])
+      throw InvalidInput(fmt::format("remap of {}, task {}", kernel.function.signature.name, t),
+                         std::to_string(at), fmt::format("every number from 0 to {} once", order.size() - 1));
+    taken[static_cast<std::size_t>(at)] = true;
+    order[t] = static_cast<std::int32_t>(at);
+  }
+}
+
 std::int64_t Prepared::volume(const std::string& tensor) const {
   const auto found = volumes_.find(tensor);
   if (found == volumes_.end()) throw InvalidInput("tensor", tensor, "a tensor of the program");
@@ -84,6 +97,7 @@ Program::Program(KernelRegistry& registry, const std::vector<Schedule>& schedule
     if (options.compile && options.compile_prelude)
       compiled_preludes_[static_cast<int>(i)] = registry.get(preludes_[static_cast<int>(i)]);
   }
+  structure_ = fmt::format("{}offsets up to {}\n", dump(), options_.narrow_limit);
 }
 
 bool Program::fill(const TableSpec& spec, Prepared& p, const Pattern& pattern) const {
@@ -167,7 +181,14 @@ std::vector<std::int64_t> Program::slices_of(const Prepared& p, int prefix) cons
 }
 
 const Program& Program::of(const Prepared& p) const {
-  return p.wide_ && !tables_.options().wide ? *wide_->program : *this;
+  return p.wide_ && !tables_.options().wide ? wide() : *this;
+}
+
+const Program& Program::wide() const {
+  std::call_once(wide_->once, [this] {
+    wide_->program.reset(new Program(registry_, schedules_, groups_, options_, true));
+  });
+  return *wide_->program;
 }
 
 std::vector<float> Program::allocate(const Prepared& p, const std::string& tensor) const {
@@ -197,15 +218,16 @@ Prepared Program::prepare(const Pattern& pattern) const {
   p.wide_tables_.resize(tables_.specs().size());
   for (const TableSpec& spec : tables_.specs()) {
     if (fill(spec, p, pattern)) continue;
-    std::call_once(wide_->once, [this] {
-      wide_->program.reset(new Program(registry_, schedules_, groups_, options_, true));
-    });
-    return wide_->program->prepare(pattern);
+    return wide().prepare(pattern);
   }
   const KernelFrame frame{nullptr, p.scalars_.data(), p.aux_.data(), nullptr};
   for (std::size_t k = 0; k < lowered_.size(); ++k) {
     if (lowered_[k].order_table < 0) continue;
     std::vector<std::int32_t>& order = p.tables_[static_cast<std::size_t>(lowered_[k].order_table)];
+    if (lowered_[k].remap) {
+      fill_order(lowered_[k], frame, order);
+      continue;
+    }
     std::vector<std::int64_t> cost(order.size());
     for (std::size_t t = 0; t < cost.size(); ++t)
       cost[t] = options_.compile ? compiled_[k]->task_cost(&frame, static_cast<std::int64_t>(t))
@@ -251,6 +273,19 @@ void Program::run(Launcher& launcher, const Prepared& p, const std::map<std::str
   }
 }
 
+void Program::run_stages(Launcher& launcher, const Prepared& p, const std::map<std::string, float*>& tensors,
+                         const std::vector<std::string>& stages) const {
+  if (&of(p) != this) return of(p).run_stages(launcher, p, tensors, stages);
+  for (const std::string& name : stages) {
+    std::size_t k = 0;
+    while (k < lowered_.size() && lowered_[k].function.signature.name != name) ++k;
+    if (k == lowered_.size()) throw InvalidInput("stage", name, "a stage of the program");
+    std::vector<void*> buffers = bind(lowered_[k], tensors);
+    launcher.run(*compiled_[k], {buffers.data(), p.scalars_.data(), p.aux_.data(), nullptr},
+                 schedules_[k].balance());
+  }
+}
+
 Counters Program::interpret(const Prepared& p, const std::map<std::string, float*>& tensors) const {
   if (&of(p) != this) return of(p).interpret(p, tensors);
   Counters total;
@@ -276,10 +311,11 @@ std::string Program::dump() const {
       text += fmt::format("{} sums of {}\n", to_text(t.count), to_text(t.element));
     if (t.kind == TableSpec::Kind::map) text += "outer index of each fused iteration\n";
     if (t.kind == TableSpec::Kind::next) text += "the next slice that is not empty\n";
-    if (t.kind == TableSpec::Kind::order) text += "tasks by falling cost\n";
+    if (t.kind == TableSpec::Kind::order) text += "a permutation of tasks\n";
   }
   for (const LoweredKernel& k : lowered_) {
     text += to_text(k.function);
+    if (k.remap) text += "task t runs " + to_text(k.remap) + "\n";
     for (const std::string& g : k.guards) text += "guard kept: " + g + "\n";
   }
   return text;

@@ -69,9 +69,14 @@ class Program {
   /// written.
   void run(loop::Launcher& launcher, const Prepared& prepared,
            const std::map<std::string, float*>& tensors) const;
+  /// Only these stages, for taking times apart. Throws InvalidInput for a name that is no stage.
+  void run_stages(loop::Launcher& launcher, const Prepared& prepared,
+                  const std::map<std::string, float*>& tensors, const std::vector<std::string>& stages) const;
   /// The same by the interpreter, with bounds checks.
   loop::Counters interpret(const Prepared& prepared, const std::map<std::string, float*>& tensors) const;
   std::string dump() const;
+  /// Equal texts: the same tables and kernels, so that one `Prepared` serves both programs.
+  const std::string& structure() const { return structure_; }
   const std::vector<LoweredKernel>& kernels() const { return lowered_; }
   const Tables& tables() const { return tables_; }
 
@@ -80,6 +85,9 @@ class Program {
   /// False when an offset passes the limit of narrow tables.
   bool fill(const TableSpec& spec, Prepared& prepared, const Pattern& pattern) const;
   const Program& of(const Prepared& prepared) const;
+  const Program& wide() const;
+  static void fill_order(const LoweredKernel& kernel, const loop::KernelFrame& frame,
+                         std::vector<std::int32_t>& order);
   std::vector<std::int64_t> slices_of(const Prepared& prepared, int prefix) const;
   Program(loop::KernelRegistry& registry, const std::vector<Schedule>& schedules, std::vector<int> groups,
           ProgramOptions options, bool wide);
@@ -92,6 +100,7 @@ class Program {
   std::vector<std::shared_ptr<const loop::CompiledKernel>> compiled_;
   std::vector<int> groups_;
   std::map<std::string, loop::Expr> volumes_;
+  std::string structure_;
   /// The same with 64-bit tables, once a pattern needed it.
   struct Wide {
     std::once_flag once;

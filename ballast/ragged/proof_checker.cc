@@ -31,9 +31,19 @@ void ProofChecker::check() {
     std::printf("Z3 is not installed: %zu proofs were not re-checked\n", state_->proofs.size());
     return;
   }
-  for (const auto& [text, proof] : state_->proofs) EXPECT_TRUE(holds(proof)) << text;
-  std::printf("%zu different proofs checked by Z3\n", state_->proofs.size());
-  EXPECT_GT(state_->proofs.size(), 0u);
+  std::size_t confirmed = 0, undecided = 0;
+  for (const auto& [text, proof] : state_->proofs) {
+    const Verdict verdict = judge(proof);
+    EXPECT_NE(verdict, Verdict::refuted) << text;
+    confirmed += verdict == Verdict::confirmed ? 1 : 0;
+    if (verdict != Verdict::undecided) continue;
+    ++undecided;
+    std::printf("Z3 did not decide: %s\n", text.c_str());
+  }
+  std::printf("%zu different proofs: %zu confirmed by Z3, %zu not decided in its time\n",
+              state_->proofs.size(), confirmed, undecided);
+  EXPECT_GT(confirmed, 0u);
+  EXPECT_LE(undecided * 10, state_->proofs.size()) << "too many for the check to mean anything";
 }
 
 #ifdef BALLAST_HAVE_Z3
@@ -113,18 +123,25 @@ bool ProofChecker::available() {
   return true;
 }
 
-bool ProofChecker::holds(const Proof& proof) {
+ProofChecker::Verdict ProofChecker::judge(const Proof& proof) {
   z3::context z;
   z3::solver solver(z);
   z3::params limits(z);
-  limits.set("timeout", 1000u);
+  limits.set("timeout", 4000u);
   solver.set(limits);
   Translator translate(z);
   for (const Expr& a : proof.assumptions) solver.add(translate(a));
   const z3::expr goal = translate(proof.goal);
   for (const z3::expr& r : translate.ranges()) solver.add(r);
   solver.add(!goal);
-  return solver.check() != z3::sat;
+  switch (solver.check()) {
+    case z3::sat:
+      return Verdict::refuted;
+    case z3::unsat:
+      return Verdict::confirmed;
+    default:
+      return Verdict::undecided;
+  }
 }
 
 #else
@@ -132,8 +149,8 @@ bool ProofChecker::holds(const Proof& proof) {
 bool ProofChecker::available() {
   return false;
 }
-bool ProofChecker::holds(const Proof&) {
-  return true;
+ProofChecker::Verdict ProofChecker::judge(const Proof&) {
+  return Verdict::undecided;
 }
 
 #endif

@@ -2,6 +2,7 @@
 // functions within their declared ranges, as the paper has it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "ballast/loop/simplify.h"
@@ -15,10 +16,12 @@ class ProofChecker {
   static bool available();
   /// Keeps a proof to check; equal texts once.
   void add(const loop::Proof& proof);
-  /// Fails the running test for each one that Z3 finds a counterexample of. Prints how many were checked.
+  /// Fails the running test for each one that Z3 finds a counterexample of, and when it leaves more than a
+  /// tenth undecided. Prints how many were confirmed and how many not decided.
   void check();
-  /// Whether Z3 agrees; for what it cannot decide in a second, true.
-  static bool holds(const loop::Proof& proof);
+  enum class Verdict : std::uint8_t { confirmed, refuted, undecided };
+  /// What Z3 says within four seconds; undecided is no agreement.
+  static Verdict judge(const loop::Proof& proof);
 
  private:
   struct State;

@@ -18,13 +18,36 @@ namespace ballast::ragged {
 namespace {
 
 struct Options {
-  std::string op = "encoder", lengths, input, weights, output, text, model;
+  std::string op = "encoder", lengths, offsets, input, weights, output, text, model;
   std::int64_t heads = 0, max_length = 512;
   std::string activation = "gelu";
   double epsilon = 1e-12;
   bool causal = false, check = false;
   int threads = 0;
 };
+
+/// The lengths of a ragged tensor's offsets.npy: int32 or int64, rising from 0.
+std::vector<std::int32_t> lengths_of_offsets(const std::string& path) {
+  const data::Array array = data::read_npy(data::InputStream::open(path));
+  std::vector<std::int64_t> at;
+  if (array.dtype == data::DType::i32) {
+    const auto v = array.as<std::int32_t>();
+    at.assign(v.begin(), v.end());
+  } else {
+    const auto v = array.as<std::int64_t>();  // throws for another type
+    at.assign(v.begin(), v.end());
+  }
+  if (at.empty()) throw InvalidInput(path, "no offset", "one more than there are sequences");
+  std::vector<std::int32_t> lengths;
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    const std::int64_t low = i == 0 ? 0 : at[i - 1], high = i == 0 ? 0 : low + (1 << 30);
+    if (at[i] < low || at[i] > high)
+      throw InvalidInput(fmt::format("{}: entry {}", path, i), std::to_string(at[i]),
+                         i == 0 ? "0" : fmt::format("at least the entry before, {}", low));
+    if (i > 0) lengths.push_back(static_cast<std::int32_t>(at[i] - low));
+  }
+  return lengths;
+}
 
 double seconds(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
@@ -46,8 +69,10 @@ void report(const Options& o, const cli::Common& common, std::int64_t sequences,
 }
 
 void run_encoder(const Options& o, const cli::Common& common) {
-  for (const auto& [flag, value] :
-       {std::pair{"--lengths", &o.lengths}, {"--input", &o.input}, {"--weights", &o.weights}})
+  if (o.lengths.empty() == o.offsets.empty()) throw InvalidInput("op encoder needs --lengths or --offsets");
+  const std::vector<std::int32_t> lengths =
+      o.offsets.empty() ? read_lengths(o.lengths) : lengths_of_offsets(o.offsets);
+  for (const auto& [flag, value] : {std::pair{"--input", &o.input}, {"--weights", &o.weights}})
     if (value->empty()) throw InvalidInput(fmt::format("op encoder needs {}", flag));
   if (o.heads <= 0)
     throw InvalidInput("--heads", std::to_string(o.heads),
@@ -58,7 +83,6 @@ void run_encoder(const Options& o, const cli::Common& common) {
   config.causal = o.causal;
   config.max_length = o.max_length;
   const auto weights = read_encoder_weights(o.weights, o.heads, config);
-  const auto lengths = read_lengths(o.lengths);
   const Plan plan = Plan::ragged(lengths, o.max_length);
   const data::Array input = data::read_npy(data::InputStream::open(o.input));
   if (input.shape !=
@@ -147,6 +171,8 @@ void add_run(cli::Program& program) {
   verb->add_option("--scalar", e->scalars, "expr: NAME=INTEGER, such as the batch size");
   verb->add_option("--tensor", e->inputs, "expr: NAME=FILE.npy, float32; once an input");
   verb->add_option("--lengths", o->lengths, "encoder: one length a line");
+  verb->add_option("--offsets", o->offsets,
+                   "encoder: in place of --lengths, .npy of the first row of each sequence and the end");
   verb->add_option("--input", o->input, "encoder: float32 [sum of lengths, model]");
   verb->add_option("--weights", o->weights,
                    "encoder: safetensors with BERT's or PyTorch's TransformerEncoder names");

@@ -138,6 +138,16 @@ Schedule& Schedule::unroll(Loop loop) {
   return *this;
 }
 
+Schedule& Schedule::peel(Loop outer) {
+  position(outer, "peel");
+  Info& info = loops_[static_cast<std::size_t>(outer.id)];
+  if (info.kind != Kind::outer) refuse("peel", outer, "it is not the outer loop of a split");
+  if (info.annotation != loop::LoopKind::serial)
+    refuse("peel", outer, "a loop with lanes or an unrolled one is not peeled");
+  info.peeled = true;
+  return *this;
+}
+
 Schedule& Schedule::parallel(Loop loop) {
   position(loop, "parallel");
   if (loops_[static_cast<std::size_t>(loop.id)].reduction)
@@ -154,6 +164,12 @@ Schedule& Schedule::microkernel(Loop rows, Loop columns, Loop reduction) {
 }
 
 Schedule& Schedule::remap_by_cost() {
+  remap_order_ = nullptr;
+  remap_ = true;
+  return *this;
+}
+Schedule& Schedule::remap(Remap order) {
+  remap_order_ = std::move(order);
   remap_ = true;
   return *this;
 }

@@ -9,6 +9,7 @@
 //   s.microkernel(ii, ji, s[k]).parallel(t);
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,12 +56,19 @@ class Schedule {
   Schedule& pad_loop(const Dim& d, std::int64_t m);
   Schedule& vectorize(Loop loop);
   Schedule& unroll(Loop loop);
+  /// The outer loop of a split runs its last iteration apart from the others: those need no tail, so the
+  /// inner loop has a constant extent in them. The loop must not be the parallel one.
+  Schedule& peel(Loop outer);
   /// The outermost loop becomes the kernel's tasks.
   Schedule& parallel(Loop loop);
   /// The innermost three loops (rows, columns, reduction) become one matrix product.
   Schedule& microkernel(Loop rows, Loop columns, Loop reduction);
   /// Heavy tasks first, by the modelled cost.
   Schedule& remap_by_cost();
+  /// Task t runs what task f(t, number of tasks) would: a permutation in closed form, checked when lengths
+  /// are bound (InvalidInput names the task that is missing or twice).
+  using Remap = std::function<loop::Expr(const loop::Expr& task, const loop::Expr& tasks)>;
+  Schedule& remap(Remap order);
   /// How tasks are cut over the workers; the stage's, or of a horizontally fused group its first stage's.
   Schedule& balance(loop::Balance policy);
   /// At each iteration of `at`, the part of an input (or of another stage's result) that the loops inside
@@ -95,6 +103,7 @@ class Schedule {
     int first = -1, second = -1;    ///< of a fusion
     std::int64_t factor = 1, padding = 1;
     std::int64_t bulk = 1;  ///< of a fusion
+    bool peeled = false;
     loop::LoopKind annotation = loop::LoopKind::serial;
   };
   std::size_t position(Loop loop, const char* primitive) const;
@@ -111,6 +120,7 @@ class Schedule {
     bool compute = false;
   };
   std::vector<Cache> caches_;
+  Remap remap_order_;
   bool remap_ = false, hoist_ = true, elide_ = false, cache_write_ = false;
   loop::Balance balance_ = loop::Balance::cost_prefix;
   FuseMaps maps_ = FuseMaps::table;

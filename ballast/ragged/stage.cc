@@ -310,6 +310,7 @@ void pad_storage(const Tensor& tensor, const Dim& d, std::int64_t m) {
 }
 
 void reorder_dims(const Tensor& tensor, const std::vector<Dim>& order) {
+  if (tensor->layout) return reorder_dims(tensor->layout, order);
   std::vector<std::size_t> places;
   for (const Dim& d : order)
     for (std::size_t i = 0; i < tensor->axes.size(); ++i)
@@ -327,6 +328,52 @@ void reorder_dims(const Tensor& tensor, const std::vector<Dim>& order) {
             fmt::format("{}, reorder_dims: the extent of {} depends on {}, which must stay outside",
                         tensor->name, order[i]->name, of->name));
   tensor->order = places;
+}
+
+std::pair<Dim, Dim> split_dim(const Tensor& tensor, const Dim& d, std::int64_t factor) {
+  const std::string where = tensor->name + ", dimension " + d->name + ", split_dim: ";
+  if (factor <= 0) throw CompileError(where + fmt::format("factor {} is not positive", factor));
+  if (tensor->layout) throw CompileError(where + "a dimension of this tensor was split before");
+  if (!tensor->order.empty()) throw CompileError(where + "split before reorder_dims");
+  const auto at = static_cast<std::size_t>(
+      std::find_if(tensor->axes.begin(), tensor->axes.end(), [&](const Axis& a) { return a.dim == d; }) -
+      tensor->axes.begin());
+  if (at == tensor->axes.size()) throw CompileError(where + "there is no such dimension");
+  for (const Axis& a : tensor->axes)
+    if (a.extent.depends_on(d))
+      throw CompileError(where + fmt::format("the extent of {} depends on it", a.dim->name));
+  tensor->storage[at] = tensor->storage[at].ceil_mult(factor);
+  const Dim tile = dim(d->name + "o"), inside = dim(d->name + "i");
+  auto layout = std::make_shared<Stage>();
+  layout->name = tensor->name;
+  layout->axes = tensor->axes;
+  layout->storage = tensor->storage;
+  const LengthFn tiles = tensor->storage[at].ceil_div(factor);
+  const auto place = static_cast<std::ptrdiff_t>(at);
+  layout->axes[at] = {tile, tiles};
+  layout->storage[at] = tiles;
+  layout->axes.insert(layout->axes.begin() + place + 1, {inside, LengthFn(factor)});
+  layout->storage.insert(layout->storage.begin() + place + 1, LengthFn(factor));
+  tensor->layout = layout;
+  tensor->split_dimension = at;
+  tensor->split_factor = factor;
+  return {tile, inside};
+}
+
+void fuse_dims(const Tensor& tensor, const Dim& outer, const Dim& inner) {
+  const Stage& t = tensor->layout ? *tensor->layout : *tensor;
+  const std::string where =
+      fmt::format("{}, dimensions {} and {}, fuse_dims: ", tensor->name, outer->name, inner->name);
+  std::vector<std::size_t> order = t.order;
+  for (std::size_t i = order.size(); i < t.axes.size(); ++i) order.push_back(i);
+  for (std::size_t i = 0; i + 1 < order.size(); ++i) {
+    if (t.axes[order[i]].dim != outer) continue;
+    if (t.axes[order[i + 1]].dim != inner) break;
+    if (!(t.storage[order[i + 1]] == t.axes[order[i + 1]].extent))
+      throw CompileError(where + "the storage of the inner one is padded, so that slices do not meet");
+    return;
+  }
+  throw CompileError(where + "they do not lie next to each other in memory, in this order");
 }
 
 }  // namespace ballast::ragged

@@ -130,6 +130,10 @@ struct Stage {
   std::vector<Axis> axes;
   std::vector<LengthFn> storage;   ///< extents in memory: at least the axes' (pad_storage)
   std::vector<std::size_t> order;  ///< axes in memory from the outermost; empty: as declared (reorder_dims)
+  /// split_dim: how this tensor lies in memory, with the axis cut in two; null: as its own axes say.
+  std::shared_ptr<Stage> layout;
+  std::size_t split_dimension = 0;  ///< of the axes: the one that `layout` has in two
+  std::int64_t split_factor = 0;
   bool is_input = false;
   std::vector<loop::Var> vars;  ///< of the axes
   Definition definition;
@@ -165,5 +169,15 @@ void pad_storage(const Tensor& tensor, const Dim& d, std::int64_t m);
 /// The order of the dimensions in memory, from the outermost; computations do not change. Throws CompileError
 /// when an extent would come before the dimension that it depends on.
 void reorder_dims(const Tensor& tensor, const std::vector<Dim>& order);
+
+/// Cuts a dimension of a tensor in memory into tiles of `factor`: {number of the tile, place in it}. The
+/// extent in memory is rounded up to whole tiles; with reorder_dims the tiles can be put next to each other
+/// (blocked storage). Computations do not change. Throws CompileError when another extent depends on d.
+std::pair<Dim, Dim> split_dim(const Tensor& tensor, const Dim& d, std::int64_t factor);
+
+/// States that two dimensions lie in memory as one, so that a loop fused over both runs over consecutive
+/// slices and its positions need no table. Row-major storage already has them so; throws CompileError where
+/// they do not: not next to each other, or with padding between the slices.
+void fuse_dims(const Tensor& tensor, const Dim& outer, const Dim& inner);
 
 }  // namespace ballast::ragged

@@ -292,12 +292,19 @@ Storage storage_of(Tables& tables, const Stage& t) {
 
 Expr position(Tables& tables, const Stage& tensor, const std::vector<Expr>& index) {
   std::vector<Expr> places = index;
+  if (tensor.layout) {
+    const auto at = static_cast<std::ptrdiff_t>(tensor.split_dimension);
+    places.insert(places.begin() + at + 1,
+                  floormod(places[tensor.split_dimension], Expr(tensor.split_factor)));
+    places[tensor.split_dimension] = floordiv(places[tensor.split_dimension], Expr(tensor.split_factor));
+    return position(tables, *tensor.layout, places);
+  }
   for (std::size_t i = 0; i < tensor.order.size(); ++i) places[i] = index[tensor.order[i]];
   return storage_of(tables, tensor).position(places);
 }
 
 Expr volume(Tables& tables, const Stage& tensor) {
-  return storage_of(tables, tensor).volume();
+  return storage_of(tables, tensor.layout ? *tensor.layout : tensor).volume();
 }
 
 Expr extent_at(Tables& tables, const LengthFn& f, const std::vector<Axis>& axes,

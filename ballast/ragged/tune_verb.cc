@@ -6,7 +6,6 @@
 #include <chrono>
 
 #include "ballast/base/errors.h"
-#include "ballast/base/random.h"
 #include "ballast/base/statistics.h"
 #include "ballast/base/table.h"
 #include "ballast/base/units.h"
@@ -60,7 +59,8 @@ void add_tune(cli::Program& program) {
       {"ballast ragged tune --op encoder --data race --budget 60",
        "ballast ragged tune --op vgemm --data small --budget 30"});
   verb->add_option("--op", o->op, "encoder or vgemm");
-  verb->add_option("--data", o->data, "encoder: a length set or file; vgemm: large, small or tiny");
+  verb->add_option("--data", o->data,
+                   "encoder: a length set or file; vgemm: large, small, tiny, skewed or a file of M N K");
   verb->add_option("--budget", o->budget, "seconds");
   verb->add_option("--batch", o->batch, "sequences, or products, of a batch");
   verb->add_option("--threads", o->threads, "workers (0: all cores)");
@@ -96,15 +96,13 @@ void add_tune(cli::Program& program) {
                        t});
       }
     } else {
-      cli::require_one_of("--data", o->data, {"large", "small", "tiny"});
-      Random random(common.seed, 0x9e);
-      Pattern pattern{.lengths = {}, .scalars = {{"B", o->batch}}};
-      for (const char* name : {"M", "N", "K"})
-        for (std::int64_t b = 0; b < o->batch; ++b)
-          pattern.lengths[name].push_back(
-              o->data == "large"   ? static_cast<std::int32_t>(512 + 128 * random.below(8))
-              : o->data == "small" ? static_cast<std::int32_t>(64 + 64 * random.below(6))
-                                   : static_cast<std::int32_t>(16 + random.below(112)));
+      const std::vector<GemmSize> sizes = gemm_sizes(o->data, o->batch, common.seed);
+      Pattern pattern{.lengths = {}, .scalars = {{"B", static_cast<std::int64_t>(sizes.size())}}};
+      for (const GemmSize& p : sizes) {
+        pattern.lengths["M"].push_back(p.m);
+        pattern.lengths["N"].push_back(p.n);
+        pattern.lengths["K"].push_back(p.k);
+      }
       for (const std::int64_t rows : {112, 252, 768})
         for (const std::int64_t columns : {128, 256, 512}) {
           products.push_back(std::make_unique<Bound>(vgemm_program(registry, {rows, columns}), pattern));

@@ -45,6 +45,18 @@ double microbatch_work(std::span<const std::int32_t> lengths, std::int64_t unit,
   return work;
 }
 
+double bucketed_work(std::span<const std::int32_t> lengths, std::int64_t width, const LayerSizes& s) {
+  std::int32_t longest = 0;
+  for (const std::int32_t l : lengths) longest = std::max(longest, l);
+  double work = 0;
+  for (const std::int32_t l : lengths) {
+    const std::int64_t to = std::min<std::int64_t>((l + width - 1) / width * width, longest);
+    const auto one = static_cast<std::int32_t>(to);
+    work += layer_work({&one, 1}, s).exact;
+  }
+  return work;
+}
+
 double activation_floats(std::span<const std::int32_t> lengths, const LayerSizes& s, bool padded) {
   double tokens = 0, squares = 0, longest = 0;
   for (const std::int32_t l : lengths) {

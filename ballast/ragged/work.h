@@ -25,6 +25,9 @@ LayerWork layer_work(std::span<const std::int32_t> lengths, const LayerSizes& si
 /// Sorted by length, cut into micro-batches of `unit`, each dense at its own maximum.
 double microbatch_work(std::span<const std::int32_t> lengths, std::int64_t unit, const LayerSizes& sizes);
 
+/// Grouped by length rounded up to `width`; every group is dense at its own maximum, rounded up.
+double bucketed_work(std::span<const std::int32_t> lengths, std::int64_t width, const LayerSizes& sizes);
+
 /// Floats of all activations of a layer: tok (9 d + f) + 2 h sq (scores and their softmax).
 double activation_floats(std::span<const std::int32_t> lengths, const LayerSizes& sizes, bool padded);
 
