@@ -46,6 +46,7 @@ struct Encoder::Unfused {
   std::map<std::string, std::vector<float>> memory;
 
   void run(loop::Launcher& launcher, const Plan& plan, const float* qkv, float* out) {
+    if (plan.rows == 0) return;
     const std::lock_guard lock(mutex);
     const auto prepared =
         preludes.prepared(program, {.lengths = {{"len", plan.lengths}},

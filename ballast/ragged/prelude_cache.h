@@ -27,7 +27,7 @@ class PreludeCache {
 
   /// Throws as Plan::ragged does.
   std::shared_ptr<const Plan> plan(std::span<const std::int32_t> lengths, std::int64_t max_length = 512);
-  /// Throws as Program::prepare does. Programs of equal structure share.
+  /// Throws as Program::prepare does. Programs whose loops and tables have the same text share.
   std::shared_ptr<const Prepared> prepared(const Program& program, const Pattern& pattern);
 
   struct Stats {
