@@ -18,7 +18,7 @@ struct BenchOptions {
   std::vector<std::string> workloads{"A", "B", "C", "D", "E", "F"};
   std::vector<std::string> methods{"push", "pull-dedup", "sort", "hot-replicate", "hot-aware", "td-orch"};
   std::vector<double> exponents{0.99, 1.5};
-  std::string batch = "5000", records = "100000", net;
+  std::string suite = "ycsb", batch = "5000", records = "100000", net;
   int machines = 8, rounds = 1;
 };
 
@@ -30,7 +30,10 @@ void add_bench(cli::Program& program) {
       "bench", "YCSB workloads by all methods, on the same operations",
       {"ballast kv bench --quick --json kv.json", "ballast kv bench --workload A --zipf 1.2 --net slow",
        "ballast kv bench --workload workloads/workloada"});
-  verb->add_flag("--quick", options->quick, "the figures of the chapter, on an emulated slow network");
+  verb->add_option("--suite", options->suite, "ycsb; server: beside Redis and memcached, over sockets")
+      ->capture_default_str();
+  verb->add_flag("--quick", options->quick,
+                 "the figures of the chapter: YCSB on an emulated slow network, then the server");
   verb->add_option("--workload", options->workloads, "A to F or .properties files")->delimiter(',');
   verb->add_option("--methods", options->methods, "as in `ballast orch bench`")->delimiter(',');
   verb->add_option("--zipf", options->exponents, "exponents of the key distribution")->delimiter(',');
@@ -40,8 +43,16 @@ void add_bench(cli::Program& program) {
   verb->add_option("--machines", options->machines, "P")->capture_default_str();
   verb->add_option("--net", options->net, "slow the links to this profile (`ballast cluster info`)");
   verb.run([options](const cli::Common& common) {
-    if (options->quick && options->net.empty()) options->net = "slow";
-    Bench bench("kv", "ycsb", common);
+    if (options->quick) {
+      if (options->net.empty()) options->net = "slow";
+      options->rounds = std::max(options->rounds, 3);
+    }
+    cli::require_one_of("--suite", options->suite, {"ycsb", "server"});
+    Bench bench("kv", options->suite, common);
+    if (options->suite == "server") {
+      server_rows(common, bench, 7);
+      return bench.finish();
+    }
     std::vector<double> gains, bytes_gains, aware_gains;
     auto cluster =
         cluster::Cluster::open({.machines = options->machines, .net = options->net, .seed = common.seed});
@@ -144,6 +155,7 @@ void add_bench(cli::Program& program) {
                  .unit = "x",
                  .ours = geometric_mean(aware_gains),
                  .better = Better::higher});
+    if (options->quick) server_rows(common, bench, 3);
     bench.finish();
   });
 }

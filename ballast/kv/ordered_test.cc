@@ -6,7 +6,6 @@
 #include <map>
 
 #include "ballast/base/random.h"
-#include "ballast/base/temporary_folder.h"
 #include "ballast/cluster/checkpoint.h"
 #include "ballast/cluster/cluster.h"
 #include "ballast/kv/ycsb.h"
@@ -113,54 +112,6 @@ TEST(Ordered, YcsbEIsTheSameByAllMethods) {
                    9);  // throws when digests differ
   EXPECT_EQ(results.size(), 5u);
   EXPECT_EQ(results[0].operations, 1600u);
-}
-
-// A machine that dies in the middle of a stage: it is named, and the last checkpoint brings the store back.
-TEST(Checkpoint, RestoresAfterAMachineWasKilledInTheMiddleOfAStage) {
-  const TemporaryFolder folder;
-  constexpr int kStages = 6;
-  const auto play = [&](cluster::FaultScript faults, const std::string& at, std::string* end) {
-    auto cluster = cluster::Cluster::open({.machines = 4, .faults = std::move(faults)});
-    cluster.run([&](Machine& me) {
-      Store store(me);
-      const cluster::Checkpoint checkpoint(at);
-      std::uint64_t stage = 0;
-      if (const auto saved = checkpoint.load(me)) {
-        stage = saved->stage;
-        store.from_bytes(saved->state);
-      }
-      for (; stage < kStages; ++stage) {
-        orch::Batch<Access> batch;
-        Random random(stage, static_cast<std::uint64_t>(me.id()));
-        for (int i = 0; i < 100; ++i)
-          batch.add(key(random.below(20)), add(static_cast<std::int64_t>(random.below(9))));
-        // Only one stage is of td-orch, so that the script can name it.
-        orch::run(me, store, batch,
-                  {.method = stage == 4 ? orch::Method::td_orch : orch::Method::push, .fanout = "2"});
-        const std::string state = store.to_bytes();
-        if (stage % 2 == 1)
-          checkpoint.save(me, stage + 1, std::as_bytes(std::span(state.data(), state.size())));
-      }
-      if (end == nullptr) return;
-      const std::string state = store.to_bytes();
-      std::string all;
-      for (const auto& part : me.allgather_bytes(std::as_bytes(std::span(state.data(), state.size()))))
-        all.append(reinterpret_cast<const char*>(part.data()), part.size());
-      if (me.is_first()) *end = all;
-    });
-  };
-  std::string undisturbed, resumed;
-  play({}, folder.path() + "/a", &undisturbed);
-  try {
-    play(cluster::FaultScript::parse("kill 2 stage=td-orch superstep=1"), folder.path() + "/b", nullptr);
-    FAIL() << "nobody was killed";
-  } catch (const cluster::MachineLost& lost) {
-    EXPECT_EQ(lost.machine(), 2);
-    EXPECT_EQ(lost.superstep(), 1u);
-  }
-  play({}, folder.path() + "/b", &resumed);
-  EXPECT_FALSE(undisturbed.empty());
-  EXPECT_EQ(undisturbed, resumed);
 }
 
 }  // namespace

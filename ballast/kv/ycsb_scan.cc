@@ -35,8 +35,9 @@ std::vector<WorkloadResult> run_scan_workload(cluster::Cluster& cluster, const W
                                               const std::vector<std::string>& methods,
                                               std::uint64_t batch_size, int rounds, std::uint64_t seed) {
   std::vector<orch::Options> options;
+  const orch::Options plain{.hot_keys = 0};  // no other method counts demand
   for (const auto& name : methods)
-    options.push_back(name == kIndexMethod ? orch::Options{} : orch::options_from_name(name));
+    options.push_back(name == kIndexMethod ? plain : orch::options_from_name(name, plain));
   const data::KeyChooser keys(
       {.law = workload.law, .records = workload.records, .exponent = workload.exponent}, seed);
   std::vector<WorkloadResult> results;
