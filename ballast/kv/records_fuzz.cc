@@ -7,6 +7,7 @@
 #include "ballast/cluster/cluster.h"
 #include "ballast/kv/ordered.h"
 #include "ballast/kv/store.h"
+#include "ballast/data/ycsb_properties.h"
 #include "ballast/kv/ycsb.h"
 
 namespace {
