@@ -74,11 +74,11 @@ ComparedMetric compare_runs(const std::vector<double>& a, const std::vector<doub
 std::vector<ComparedMetric> compare_documents(const Json& a, const Json& b, std::uint64_t seed,
                                               std::vector<std::string>& warnings) {
   std::vector<ComparedMetric> result;
-  for (const auto& [key, value] : a.value("fingerprint", Json::object()).items()) {
-    const auto other = b.value("fingerprint", Json::object());
-    if (key != "load" && key != "host" && other.contains(key) && other[key] != value)
+  const Json one = a.value("fingerprint", Json::object()), other = b.value("fingerprint", Json::object());
+  for (const auto& [key, value] : one.items()) {
+    if (key != "load" && key != "host" && other.contains(key) && other.at(key) != value)
       warnings.push_back(
-          fmt::format("the machines differ in {}: {} and {}", key, value.dump(), other[key].dump()));
+          fmt::format("the machines differ in {}: {} and {}", key, value.dump(), other.at(key).dump()));
   }
   for (const auto& left : a.at("results")) {
     for (const auto& right : b.at("results")) {
