@@ -1,7 +1,5 @@
 // `ballast serve bench`: the figures of the specification's section 9. E1-E6 and E9 are modelled (virtual
-// time, published A100 profile); E7 is measured on this machine's engine.
-#include "ballast/base/bench.h"
-
+// time, published A100 profile); E7 and E8 are measured on this machine's engine (bench_engine.cc).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,43 +9,26 @@
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
 #include "ballast/base/statistics.h"
-#include "ballast/llama/weights.h"
-#include "ballast/serve/capacity.h"
-#include "ballast/serve/local_model.h"
+#include "ballast/serve/bench_suite.h"
 #include "ballast/serve/slos_policy.h"
 #include "ballast/serve/verbs.h"
 
 namespace ballast::serve {
 namespace {
 
-struct BenchOptions {
-  bool quick = false;
-  std::vector<std::string> suites;
-  std::string perf = "a100-opt13b-tp1";
-};
+// Engines as they are set when nobody tunes them. Disaggregation needs a fleet.
+std::vector<std::string> default_baselines(int replicas) {
+  std::vector<std::string> names{"vllm", "vllm-v1", "sarathi:512"};
+  if (replicas > 1) names.emplace_back("distserve:1:1");
+  return names;
+}
 
-struct Suite {
-  const BenchOptions& options;
-  Bench& bench;
-  PerfModel perf;
-  std::uint64_t seed;
-
-  CapacityQuery query(const std::string& scenario, const std::string& policy, int replicas) const {
-    CapacityQuery q;
-    q.scenario = scenario;
-    q.policy = policy;
-    q.replicas = replicas;
-    q.seed = seed;
-    q.seeds = options.quick ? 1 : 3;
-    q.requests = (options.quick ? 300 : 1500) * (replicas > 1 ? 2 : 1);
-    q.tolerance = options.quick ? 0.05 : 0.02;
-    return q;
-  }
-  double capacity(const CapacityQuery& q) const { return find_capacity(q, perf).per_second; }
-};
-
-const std::vector<std::string>& default_baselines() {
-  static const std::vector<std::string> names{"vllm", "vllm-v1", "sarathi:512"};
+// The sweep: chunk sizes, ratios of prefill to decode replicas, and schedulers that know deadlines.
+std::vector<std::string> swept_baselines(int replicas, bool quick) {
+  std::vector<std::string> names{"sarathi:256", "sarathi:1024", "qoserve", "scorpio"};
+  if (!quick) names.insert(names.end(), {"sarathi:2048", "edf", "decode-first", "prefill-first"});
+  if (!quick && replicas > 1)
+    names.insert(names.end(), {"silo:1", "silo:2", "distserve:1:3", "distserve:3:1"});
   return names;
 }
 
@@ -69,11 +50,8 @@ Best best_of(const Suite& suite, const std::string& scenario, const std::vector<
 // E1 (four replicas) and E2 (one): capacity against the best default setting, and the best of a sweep.
 void compare_capacity(Suite& suite, const std::string& id, int replicas,
                       const std::vector<std::string>& scenarios, double target_default, double target_tuned) {
-  auto tuned = default_baselines();
-  for (const char* more : {"sarathi:256", "sarathi:1024", "sarathi:2048", "edf"}) {
-    if (!suite.options.quick || std::string(more) == "sarathi:256" || std::string(more) == "sarathi:1024")
-      tuned.emplace_back(more);
-  }
+  const auto plain_names = default_baselines(replicas),
+             swept_names = swept_baselines(replicas, suite.options.quick);
   for (const Metric metric : {Metric::token, Metric::mean}) {
     if (suite.options.quick && metric == Metric::mean && replicas > 1) continue;
     std::vector<double> against_default, against_tuned;
@@ -81,8 +59,9 @@ void compare_capacity(Suite& suite, const std::string& id, int replicas,
       CapacityQuery ours = suite.query(scenario, "slos", replicas);
       ours.metric = metric;
       const double mine = suite.capacity(ours);
-      const Best plain = best_of(suite, scenario, default_baselines(), replicas, metric);
-      const Best swept = best_of(suite, scenario, tuned, replicas, metric);
+      const Best plain = best_of(suite, scenario, plain_names, replicas, metric);
+      const Best more = best_of(suite, scenario, swept_names, replicas, metric);
+      const Best swept = more.capacity > plain.capacity ? more : plain;
       if (plain.capacity > 0) against_default.push_back(mine / plain.capacity);
       if (swept.capacity > 0) against_tuned.push_back(mine / swept.capacity);
       const std::string suffix = fmt::format("{}.{}", scenario, to_string(metric));
@@ -92,8 +71,10 @@ void compare_capacity(Suite& suite, const std::string& id, int replicas,
                fmt::format("{} capacity, {} replica(s), metric {}", scenario, replicas, to_string(metric)),
            .unit = "requests/s",
            .ours = mine,
-           .peer = Peer{swept.name, swept.capacity > 0 ? std::optional(swept.capacity) : std::nullopt,
-                        "policy in this simulator", "best of " + fmt::format("{}", fmt::join(tuned, " "))},
+           .peer =
+               Peer{swept.name, swept.capacity > 0 ? std::optional(swept.capacity) : std::nullopt,
+                    "policy in this simulator",
+                    fmt::format("best of {} {}", fmt::join(plain_names, " "), fmt::join(swept_names, " "))},
            .better = Better::higher,
            .target = 1.0,
            .basis = Basis::modelled});
@@ -303,47 +284,8 @@ void planning_time(Suite& suite) {
                    .basis = Basis::measured});
 }
 
-// E7: how well the model explains the real engine.
-void fit(Suite& suite) {
-  ExecutorOptions executor_options{.slots = suite.options.quick ? 4 : 16,
-                                   .slot_tokens = suite.options.quick ? 384 : 2304,
-                                   .batch = suite.options.quick ? 128 : 512,
-                                   .threads = 2};
-  try {
-    const llama::Model model(llama::shipped_model());
-    LlamaExecutor executor(model, executor_options);
-    const PerfModel perf = profile_executor(executor, executor_options, true, suite.options.quick, true);
-    suite.bench.add({.id = "E7.r2",
-                     .what = "fit of the step-time model on SmolLM2-135M, all points",
-                     .unit = "R^2",
-                     .ours = perf.statistics.at("r2").get<double>(),
-                     .better = Better::higher,
-                     .target = 0.95,
-                     .basis = Basis::measured,
-                     .note = fmt::format("held out: {:.3f}; spread of repeats {:.0f} %, CPU share {:.2f}",
-                                         perf.statistics.at("held_out").at("r2").get<double>(),
-                                         100 * perf.statistics.at("spread").get<double>(),
-                                         perf.statistics.at("cpu_share").get<double>())});
-    suite.bench.add({.id = "E7.p95",
-                     .what = "the same: 95th percentile of the relative error",
-                     .unit = "share",
-                     .ours = perf.statistics.at("p95").get<double>(),
-                     .better = Better::lower,
-                     .target = 0.15,
-                     .basis = Basis::measured});
-  } catch (const Unavailable& missing) {
-    suite.bench.add({.id = "E7.r2",
-                     .what = "fit of the step-time model on SmolLM2-135M",
-                     .unit = "R^2",
-                     .better = Better::higher,
-                     .target = 0.95,
-                     .basis = Basis::measured,
-                     .note = missing.what()});
-  }
-}
-
 void bench(const BenchOptions& options, const cli::Common& common) {
-  const std::vector<std::string> all{"capacity", "scaling", "ablation", "burst", "planning", "fit"};
+  const std::vector<std::string> all{"capacity", "scaling", "ablation", "burst", "planning", "fit", "engine"};
   for (const std::string& suite : options.suites) cli::require_one_of("--suite", suite, all);
   auto wanted = [&](const char* name) {
     return options.suites.empty() ||
@@ -361,7 +303,8 @@ void bench(const BenchOptions& options, const cli::Common& common) {
     compare_capacity(suite, "E2", 1, {"coder", "chatbot", "summarizer"}, 1.6, 1.6);
     compare_capacity(suite, "E1", 4, scenario_names(), 2.2, 1.6);
   }
-  if (wanted("fit")) fit(suite);
+  if (wanted("fit")) bench_fit(suite);
+  if (wanted("engine")) bench_engine(suite);
   bench.finish();
 }
 
@@ -374,7 +317,7 @@ void add_bench(cli::Program& program) {
       {"ballast serve bench --quick", "ballast serve bench --suite capacity --json capacity.json"});
   verb->add_flag("--quick", options->quick, "fewer requests, one seed: within three minutes");
   verb->add_option("--suite", options->suites,
-                   "capacity, scaling, ablation, burst, planning, fit (default: all)")
+                   "capacity, scaling, ablation, burst, planning, fit, engine (default: all)")
       ->delimiter(',');
   verb->add_option("--perf", options->perf, "performance model of the simulated machine");
   verb.run([options](const cli::Common& common) { bench(*options, common); });

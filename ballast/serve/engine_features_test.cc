@@ -5,13 +5,16 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <future>
 #include <mutex>
 #include <numeric>
 #include <thread>
 
+#include "ballast/base/file.h"
+#include "ballast/base/temporary_folder.h"
 #include "ballast/llama/test_model.h"
-#include "ballast/serve/engine.h"
+#include "ballast/serve/local_model.h"
 #include "ballast/serve/model_test.h"
 #include "ballast/serve/test_profile.h"
 
@@ -278,6 +281,32 @@ TEST_F(EngineFeatures, FailedStepsEndTheirRequestsAndThreeInARowTheService) {
   EXPECT_TRUE(engine.down());
   EXPECT_THROW(engine.submit(job("x", 1), [](Event) {}), Unavailable);
   EXPECT_EQ(engine.snapshot().kv_used, 0);
+}
+
+// The number of threads and the weights' format are found by trying.
+TEST_F(EngineFeatures, ThreadsAndWeightsAreChosenByMeasurement) {
+  const TemporaryFolder folder;
+  const char* before = std::getenv("BALLAST_CACHE");
+  const std::string kept = before != nullptr ? before : "";
+  LocalModelOptions options;
+  options.model = model_->path();
+  options.weights = "auto";
+  options.executor.threads = 0;
+  PerfModel perf = generous();
+  write_file(folder.file("perf.json"), perf.to_json().dump());
+  options.perf = folder.file("perf.json");
+  ::setenv("BALLAST_CACHE", folder.path().c_str(), 1);
+  const LocalModel first = open_local_model(options), second = open_local_model(options);
+  kept.empty() ? ::unsetenv("BALLAST_CACHE") : ::setenv("BALLAST_CACHE", kept.c_str(), 1);
+  EXPECT_GE(first.executor.threads, 1);
+  EXPECT_LE(first.executor.threads, static_cast<int>(std::thread::hardware_concurrency()));
+  // The verdict names every candidate, is kept, and never takes a format below the file's precision.
+  EXPECT_NE(first.note.find("as-is 1.00"), std::string::npos) << first.note;
+  EXPECT_NE(first.note.find("q8_0"), std::string::npos) << first.note;
+  if (first.executor.threads == second.executor.threads) {
+    EXPECT_EQ(first.path, second.path);
+  }
+  EXPECT_EQ(first.model->vocabulary(), model_->vocabulary());
 }
 
 TEST(OnlineFit, FollowsAMachineThatHasBecomeSlower) {

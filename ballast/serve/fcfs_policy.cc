@@ -46,12 +46,15 @@ bool FcfsPolicy::make_room(Replica& replica, const StepBatch& batch, Live& live,
   return true;
 }
 
+int FcfsPolicy::verified_tokens(const Live& live) const {
+  return std::max(1, std::min(settings_.speculation, live.current().output_tokens() - live.in_round));
+}
+
 void FcfsPolicy::add_decodes(Replica& replica, StepBatch& batch) {
   const std::vector<Live*> order = running_;  // preemption changes the list
   for (Live* live : order) {
     if (live->phase != Live::Phase::decode) continue;
-    const int verify =
-        std::max(1, std::min(settings_.speculation, live->current().output_tokens() - live->in_round));
+    const int verify = verified_tokens(*live);
     if (make_room(replica, batch, *live, live->done + verify)) replica.add_decode(batch, *live, verify);
   }
 }
@@ -97,8 +100,7 @@ void FcfsPolicy::form(Replica& replica, double, StepBatch& batch) {
     for (Live* live : order) {
       if (budget <= 0) break;
       if (live->phase == Live::Phase::decode) {
-        const int verify =
-            std::max(1, std::min(settings_.speculation, live->current().output_tokens() - live->in_round));
+        const int verify = verified_tokens(*live);
         if (make_room(replica, batch, *live, live->done + verify) && replica.add_decode(batch, *live, verify))
           budget -= verify;
       } else if (live->phase == Live::Phase::prefill) {

@@ -21,6 +21,7 @@ struct FcfsSettings {
   int slots = 256;           ///< requests that run at once
   bool by_deadline = false;  ///< waiting prompts by their first token's deadline, not by arrival
   int speculation = 1;       ///< tokens verified for every decode
+  Division division = {};    ///< of the fleet (distserve, silo)
 };
 
 class FcfsPolicy : public Policy {
@@ -34,8 +35,11 @@ class FcfsPolicy : public Policy {
   void left(Replica& replica, Live& live) override;
   int pending() const override { return static_cast<int>(waiting_.size()); }
   double outstanding() const override;
+  Division division() const override { return settings_.division; }
 
  protected:
+  /// Of one decode in one step.
+  int verified_tokens(const Live& live) const;
   /// Grants memory for `tokens`, preempting the last running request (recompute) while it lacks.
   bool make_room(Replica& replica, const StepBatch& batch, Live& live, int tokens);
   void add_decodes(Replica& replica, StepBatch& batch);

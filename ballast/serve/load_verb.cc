@@ -1,13 +1,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "ballast/base/errors.h"
-#include "ballast/base/random.h"
-#include "ballast/serve/load/load_client.h"
+#include "ballast/serve/load/load_workload.h"
 #include "ballast/serve/verbs.h"
-#include "ballast/serve/workload.h"
 
 namespace ballast::serve {
 namespace {
@@ -19,17 +15,6 @@ struct LoadOptions {
   int most_prompt = 160, most_output = 48;
   bool no_slo_fields = false;
 };
-
-// Text of about `tokens` tokens: common short words are one token each in the vocabularies of today.
-std::string words(int tokens, Random& random) {
-  static const char* kWords[] = {"time", "house", "water", "light", "road",  "tree",  "stone",
-                                 "ship", "wind",  "hand",  "book",  "river", "night", "day",
-                                 "city", "song",  "fire",  "field", "door",  "bread"};
-  std::string text;
-  for (int i = 0; i < std::max(1, tokens); ++i)
-    text += std::string(i == 0 ? "" : " ") + kWords[random.below(20)];
-  return text;
-}
 
 void load(const LoadOptions& options, const cli::Common& common) {
   if (options.perf.empty())
@@ -44,31 +29,10 @@ void load(const LoadOptions& options, const cli::Common& common) {
           ? poisson_arrivals(options.rate, wanted, common.seed)
           : arrivals_of(find_trace(options.arrivals, common.seed).trace, options.rate,
                         rescale_from_string(options.rescale), static_cast<std::size_t>(wanted), common.seed);
-  std::vector<LoadRequest> requests;
-  Random random(common.seed, 0x6c6f6164);
-  for (const Request& request : make_requests(options.scenario, arrivals, slos, common.seed)) {
-    const Round& round = request.rounds.front();
-    LoadRequest item;
-    item.log.id = request.id;
-    item.log.scenario = request.scenario;
-    item.log.scheduled_ms = request.arrival_ms;
-    item.log.ttft_slowdown = round.ttft_slowdown;
-    item.log.tpot_ms = round.output.front().tpot_ms;
-    // Lengths keep their proportions, cut to what this machine can do within the run.
-    const int prompt = std::clamp(round.prompt / 12, 8, options.most_prompt);
-    const int output = std::clamp(round.output.front().tokens / 4, 4, options.most_output);
-    item.log.prompt_tokens = prompt;
-    Json body{{"messages", Json::array({{{"role", "user"}, {"content", words(prompt, random)}}})},
-              {"max_tokens", output},
-              {"temperature", 0},
-              {"ignore_eos", true},
-              {"stream", true},
-              {"stream_options", {{"include_usage", true}}}};
-    if (!options.no_slo_fields)
-      body["slo"] = {{"ttft_slowdown", item.log.ttft_slowdown}, {"tpot_ms", item.log.tpot_ms}};
-    item.body = body.dump();
-    requests.push_back(std::move(item));
-  }
+  auto requests = load_requests(options.scenario, arrivals, slos, common.seed,
+                                {.most_prompt = options.most_prompt,
+                                 .most_output = options.most_output,
+                                 .slo_fields = !options.no_slo_fields});
   LoadTarget target = parse_url(options.url);
   target.api_key = options.key;
   const std::size_t all = requests.size();
@@ -78,8 +42,7 @@ void load(const LoadOptions& options, const cli::Common& common) {
       fmt::print(stderr, "\r{} of {} requests{}", done, all, done == all ? "\n" : "");
     };
   auto log = run_load(target, std::move(requests), progress);
-  for (LoggedRequest& request : log)
-    request.idle_ms = perf.idle_prefill_ms(std::max(1, request.prompt_tokens)) / (1 + perf.safety);
+  set_idle_times(log, perf);
   if (!options.output.empty()) write_log(options.output, log);
   write_request_trace(common.trace_file, Basis::measured, {{options.url, bars(log)}});
   const LogSummary summary = summarise(log);

@@ -1,15 +1,17 @@
 #include "ballast/serve/planner.h"
 
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <cmath>
 #include <map>
 #include <numeric>
 
-#include "ballast/base/errors.h"
+#include "ballast/serve/plan_problem.h"
 
 namespace ballast::serve {
+
+using plan::Counts;
+using plan::finish;
+using plan::kSlack;
+using plan::Problem;
 
 std::string to_string(Refusal refusal) {
   switch (refusal) {
@@ -33,207 +35,7 @@ std::string to_string(Refusal refusal) {
   return "?";
 }
 
-namespace {
-
-using Counts = std::array<int, kPlanTiers>;
-constexpr double kSlack = 1e-7;  // of a budget, in tokens
-
-// What all forms of the program share: the order of the items, and the rate beside given decodes.
-class Problem {
- public:
-  explicit Problem(const PlanInput& input) : input_(input), order_(input.items.size()) {
-    BALLAST_CHECK(input.solver != nullptr && input.decode_tiers.size() <= kPlanTiers);
-    std::iota(order_.begin(), order_.end(), std::size_t{0});
-    std::stable_sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
-      return input.items[a].deadline_ms < input.items[b].deadline_ms;
-    });
-    for (int tier = 0; tier < kPlanTiers; ++tier) {
-      std::vector<double> contexts;
-      for (const PlanItem& item : input.items) {
-        if (!item.forced && item.tier == tier && !hopeless(item)) contexts.push_back(item.context);
-      }
-      std::sort(contexts.rbegin(), contexts.rend());
-      const double mean = contexts.empty() ? 0
-                                           : std::accumulate(contexts.begin(), contexts.end(), 0.0) /
-                                                 static_cast<double>(contexts.size());
-      auto& sums = context_[static_cast<std::size_t>(tier)];
-      sums.assign(1, 0);
-      for (const double context : contexts)
-        sums.push_back(sums.back() + (input.largest_contexts ? context : mean));
-    }
-  }
-
-  bool hopeless(const PlanItem& item) const {
-    return !item.forced && item.deadline_ms - input_.now_ms < item.idle_ms;
-  }
-  const std::vector<std::size_t>& order() const { return order_; }
-  const PlanItem& item(std::size_t place) const { return input_.items[order_[place]]; }
-  std::size_t size() const { return order_.size(); }
-
-  /// ms between the deadline of the item at `place` and the one before (or now).
-  double gap(std::size_t place) const {
-    return std::max(0.0, time(place) - (place == 0 ? input_.now_ms : time(place - 1)));
-  }
-  /// ms between two items' deadlines (`from` = size(): now).
-  double span_between(std::size_t from, std::size_t to) const {
-    return std::max(0.0, time(to) - (from == size() ? input_.now_ms : time(from)));
-  }
-
-  /// Prompt tokens per ms beside the admitted decodes, `accepted` candidates and the forced items before
-  /// `place`.
-  double rate(const Counts& accepted, const Counts& forced, double forced_context) const {
-    std::array<TierLoad, kPlanTiers> tiers{};
-    double context = input_.decode_context + forced_context;
-    for (std::size_t l = 0; l < input_.decode_tiers.size(); ++l) {
-      tiers[l] = input_.decode_tiers[l];
-      tiers[l].count += accepted[l] + forced[l];
-      context += context_[l][static_cast<std::size_t>(accepted[l])];
-    }
-    return input_.solver->best(std::span(tiers.data(), input_.decode_tiers.size()), context).tokens_per_ms;
-  }
-
-  int candidates(int tier) const {
-    return static_cast<int>(context_[static_cast<std::size_t>(tier)].size()) - 1;
-  }
-  double context_of(int tier, int count) const {
-    return context_[static_cast<std::size_t>(tier)][static_cast<std::size_t>(count)];
-  }
-
- private:
-  double time(std::size_t place) const { return std::max(item(place).deadline_ms, input_.now_ms); }
-  const PlanInput& input_;
-  std::vector<std::size_t> order_;
-  std::array<std::vector<double>, kPlanTiers>
-      context_;  // [tier][n]: KV tokens that n accepted candidates read
-};
-
-// One way to have decided on the items so far.
-struct State {
-  Counts counts{};
-  int blocks = 0;
-  double budget = 0;
-  double weight = 0;
-  std::int32_t parent = -1;  // in the arena of all decisions
-  int accepted() const { return counts[0] + counts[1] + counts[2]; }
-};
-
-struct Decision {
-  std::int32_t parent;
-  std::uint32_t item;
-};
-
-bool dominates(const State& a, const State& b) {
-  return a.blocks <= b.blocks && a.budget >= b.budget && a.weight >= b.weight;
-}
-
-// The states after some items, by their counts; of each count only those that no other dominates.
-class Layer {
- public:
-  static constexpr std::size_t kMostEntries = 64;
-
-  explicit Layer(const Problem& problem) {
-    std::size_t cells = 1;
-    for (int l = 0; l < kPlanTiers; ++l) {
-      stride_[static_cast<std::size_t>(l)] = cells;
-      cells *= static_cast<std::size_t>(problem.candidates(l) + 1);
-    }
-    heads_.assign(cells, -1);
-  }
-
-  std::size_t cell(const Counts& counts) const {
-    std::size_t index = 0;
-    for (std::size_t l = 0; l < kPlanTiers; ++l) index += stride_[l] * static_cast<std::size_t>(counts[l]);
-    return index;
-  }
-  std::size_t cells() const { return heads_.size(); }
-
-  void relax(const State& state) {
-    const std::size_t at = cell(state.counts);
-    std::size_t entries = 0;
-    for (std::int32_t* link = &heads_[at]; *link >= 0;) {
-      Entry& entry = entries_[static_cast<std::size_t>(*link)];
-      if (dominates(entry.state, state)) return;
-      if (dominates(state, entry.state)) {
-        entry.alive = false;
-        *link = entry.next;
-      } else {
-        ++entries;
-        link = &entry.next;
-      }
-    }
-    if (entries >= kMostEntries) return;
-    entries_.push_back({state, heads_[at], true});
-    heads_[at] = static_cast<std::int32_t>(entries_.size() - 1);
-  }
-
-  template <typename Visit>
-  void for_each(const Visit& visit) const {
-    for (const Entry& entry : entries_) {
-      if (entry.alive) visit(entry.state);
-    }
-  }
-  std::size_t alive() const {
-    return static_cast<std::size_t>(
-        std::count_if(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.alive; }));
-  }
-  /// Keeps the `most` best states, half of them by weight and half by budget, and the one without candidates.
-  void narrow(std::size_t most) {
-    std::vector<State> states;
-    for_each([&](const State& state) { states.push_back(state); });
-    const auto half = static_cast<std::ptrdiff_t>(std::min(most / 2, states.size()));
-    std::vector<State> kept;
-    auto keep_by = [&](auto before) {
-      std::stable_sort(states.begin(), states.end(), before);
-      kept.insert(kept.end(), states.begin(), states.begin() + half);
-    };
-    for (const State& state : states) {
-      if (state.accepted() == 0) kept.push_back(state);
-    }
-    keep_by([](const State& a, const State& b) {
-      return a.weight != b.weight ? a.weight > b.weight : a.budget > b.budget;
-    });
-    keep_by([](const State& a, const State& b) { return a.budget > b.budget; });
-    clear();
-    for (const State& state : kept) relax(state);
-  }
-  void clear() {
-    for (const Entry& entry : entries_) heads_[cell(entry.state.counts)] = -1;
-    entries_.clear();
-  }
-
- private:
-  struct Entry {
-    State state;
-    std::int32_t next;
-    bool alive;
-  };
-  std::array<std::size_t, kPlanTiers> stride_{};
-  std::vector<std::int32_t> heads_;
-  std::vector<Entry> entries_;
-};
-
-// Rates by accepted counts, valid until the forced items before the place change.
-class RateTable {
- public:
-  explicit RateTable(const Problem& problem, std::size_t cells)
-      : problem_(problem), rates_(cells), epoch_(cells, 0) {}
-  void forget() { ++now_; }
-  double at(std::size_t cell, const Counts& counts, const Counts& forced, double forced_context) {
-    if (epoch_[cell] != now_) {
-      rates_[cell] = problem_.rate(counts, forced, forced_context);
-      epoch_[cell] = now_;
-    }
-    return rates_[cell];
-  }
-
- private:
-  const Problem& problem_;
-  std::vector<double> rates_;
-  std::vector<std::uint32_t> epoch_;
-  std::uint32_t now_ = 1;
-};
-
-void finish(const PlanInput& input, const std::vector<bool>& chosen, PlanResult& result) {
+void plan::finish(const PlanInput& input, const std::vector<bool>& chosen, PlanResult& result) {
   const Problem problem(input);
   result.accepted = chosen;
   result.refusals.assign(input.items.size(), Refusal::none);
@@ -263,186 +65,7 @@ void finish(const PlanInput& input, const std::vector<bool>& chosen, PlanResult&
   }
 }
 
-bool better(const State& a, const State& b) {
-  return a.weight > b.weight || (a.weight == b.weight && a.budget > b.budget);
-}
-
-std::vector<bool> trace_back(const PlanInput& input, const std::vector<Decision>& arena, std::int32_t at) {
-  std::vector<bool> chosen(input.items.size(), false);
-  for (; at >= 0; at = arena[static_cast<std::size_t>(at)].parent)
-    chosen[arena[static_cast<std::size_t>(at)].item] = true;
-  return chosen;
-}
-
-bool may_accept(const Problem& problem, const PlanItem& item) {
-  return !item.forced && !problem.hopeless(item);
-}
-
-// The rolling form: item by item, every state either skips or accepts it.
-PlanResult plan_rolling(const PlanInput& input) {
-  const auto start = std::chrono::steady_clock::now();
-  const Problem problem(input);
-  Layer layer(problem), next(problem);
-  RateTable rates(problem, layer.cells()), rates_with(problem, layer.cells());
-  std::vector<Decision> arena;
-  PlanResult result;
-  Counts forced{};
-  double forced_context = 0;
-  bool gave_up = false;
-  State first;
-  first.blocks = input.blocks_taken;
-  first.budget = -input.granularity;
-  layer.relax(first);
-
-  for (std::size_t place = 0; place < problem.size(); ++place) {
-    const PlanItem& item = problem.item(place);
-    const auto tier = static_cast<std::size_t>(item.tier);
-    const double gap = problem.gap(place);
-    if (input.give_up_after_ms > 0 && !gave_up && place % 4 == 3) {
-      const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
-      gave_up = spent.count() > input.give_up_after_ms;
-    }
-    const bool candidate = may_accept(problem, item) && !gave_up;
-    next.clear();
-    layer.for_each([&](const State& state) {
-      ++result.states;
-      const bool forced_only = state.accepted() == 0;
-      const double rate = rates.at(layer.cell(state.counts), state.counts, forced, forced_context);
-      if (rate < 0 && !forced_only) return;
-      if (rate < 0 && input.now_ms < item.deadline_ms) result.overcommitted = true;
-      State skipped = state;
-      skipped.budget += rate * gap;
-      if (item.forced) {
-        skipped.budget -= item.work;
-        if (skipped.budget < -kSlack) {
-          if (!forced_only) return;
-          result.overcommitted = true;
-        }
-        next.relax(skipped);
-        return;
-      }
-      next.relax(skipped);
-      State accepted = skipped;
-      accepted.budget -= item.work;
-      accepted.blocks += item.blocks;
-      if (!candidate || accepted.budget < -kSlack || accepted.blocks > input.blocks_total) return;
-      ++accepted.counts[tier];
-      if (rates.at(layer.cell(accepted.counts), accepted.counts, forced, forced_context) < 0) return;
-      accepted.weight += item.weight;
-      accepted.parent = static_cast<std::int32_t>(arena.size());
-      arena.push_back({state.parent, static_cast<std::uint32_t>(problem.order()[place])});
-      next.relax(accepted);
-    });
-    if (item.forced) {
-      ++forced[tier];
-      forced_context += item.context;
-      rates.forget();
-    }
-    std::swap(layer, next);
-    if (input.most_states > 0 && layer.alive() > input.most_states) {
-      layer.narrow(input.most_states);
-      result.truncated = true;
-    }
-  }
-  State best;
-  best.weight = -1;
-  layer.for_each([&](const State& state) {
-    if (state.accepted() > 0 && rates.at(layer.cell(state.counts), state.counts, forced, forced_context) < 0)
-      return;
-    if (result.overcommitted && state.accepted() > 0) return;
-    if (better(state, best)) best = state;
-  });
-  result.budget = best.budget;
-  result.truncated = result.truncated || gave_up;
-  finish(input, trace_back(input, arena, best.parent), result);
-  return result;
-}
-
-// The paper's jump form: a state ends at its last accepted item; the next accepted one may follow after any
-// number of skipped candidates. The slow twin of the rolling form.
-PlanResult plan_jump(const PlanInput& input) {
-  const Problem problem(input);
-  struct Stop {
-    State state;
-    std::size_t last;  // place of the last accepted or forced item; size(): none yet
-    Counts forced;
-    double forced_context;
-  };
-  const std::size_t none = problem.size();
-  std::vector<Decision> arena;
-  PlanResult result;
-  std::vector<std::vector<Stop>> stops(none + 1);
-  State first;
-  first.blocks = input.blocks_taken;
-  first.budget = -input.granularity;
-  stops[none].push_back({first, none, {}, 0});
-  State best;
-  best.weight = -1;
-
-  auto visit = [&](const Stop& stop) {
-    ++result.states;
-    const bool forced_only = stop.state.accepted() == 0;
-    const double rate = problem.rate(stop.state.counts, stop.forced, stop.forced_context);
-    if (rate < 0 && !forced_only) return;
-    bool reaches_the_end = true;
-    for (std::size_t place = stop.last == none ? 0 : stop.last + 1; place < problem.size(); ++place) {
-      const PlanItem& item = problem.item(place);
-      if (rate < 0 && input.now_ms < item.deadline_ms) result.overcommitted = true;
-      if (!item.forced && !may_accept(problem, item)) continue;
-      Stop to = stop;
-      to.last = place;
-      to.state.budget += rate * problem.span_between(stop.last, place) - item.work;
-      const bool fits = to.state.budget >= -kSlack;
-      if (item.forced) {
-        if (fits || forced_only) {
-          if (!fits) result.overcommitted = true;
-          ++to.forced[static_cast<std::size_t>(item.tier)];
-          to.forced_context += item.context;
-          stops[place].push_back(to);
-        }
-        reaches_the_end = false;
-        break;
-      }
-      to.state.blocks += item.blocks;
-      ++to.state.counts[static_cast<std::size_t>(item.tier)];
-      if (!fits || to.state.blocks > input.blocks_total) continue;
-      if (problem.rate(to.state.counts, to.forced, to.forced_context) < 0) continue;
-      to.state.weight += item.weight;
-      to.state.parent = static_cast<std::int32_t>(arena.size());
-      arena.push_back({stop.state.parent, static_cast<std::uint32_t>(problem.order()[place])});
-      stops[place].push_back(to);
-    }
-    if (!reaches_the_end) return;
-    State end = stop.state;
-    if (none > 0) end.budget += rate * problem.span_between(stop.last, none - 1);
-    if (better(end, best)) best = end;
-  };
-  auto prune = [](std::vector<Stop>& list) {
-    std::vector<Stop> kept;
-    for (const Stop& stop : list) {
-      const bool worse = std::any_of(kept.begin(), kept.end(), [&](const Stop& other) {
-        return other.state.counts == stop.state.counts && dominates(other.state, stop.state);
-      });
-      if (worse) continue;
-      std::erase_if(kept, [&](const Stop& other) {
-        return other.state.counts == stop.state.counts && dominates(stop.state, other.state);
-      });
-      kept.push_back(stop);
-    }
-    list = std::move(kept);
-  };
-  visit(stops[none].front());
-  for (std::size_t place = 0; place < problem.size(); ++place) {
-    prune(stops[place]);
-    for (const Stop& stop : stops[place]) visit(stop);
-  }
-  std::vector<bool> chosen(input.items.size(), false);
-  if (!result.overcommitted) chosen = trace_back(input, arena, best.parent);
-  if (result.overcommitted) best.budget = evaluate_plan(input, chosen).budget;
-  result.budget = best.budget;
-  finish(input, chosen, result);
-  return result;
-}
+namespace {
 
 // First come, first served within a tenant: candidates in the order of arrival, each tenant until its first
 // refusal.
@@ -546,9 +169,9 @@ PlanResult make_plan(const PlanInput& input) {
   if (input.objective == PlanObjective::count) {
     PlanInput equal = input;
     for (PlanItem& item : equal.items) item.weight = 1;
-    return input.form == PlanForm::jump ? plan_jump(equal) : plan_rolling(equal);
+    return input.form == PlanForm::jump ? plan::jump(equal) : plan::rolling(equal);
   }
-  return input.form == PlanForm::jump ? plan_jump(input) : plan_rolling(input);
+  return input.form == PlanForm::jump ? plan::jump(input) : plan::rolling(input);
 }
 
 PlanResult plan_by_brute_force(const PlanInput& input) {

@@ -5,6 +5,7 @@
 
 #include "ballast/base/cli.h"
 #include "ballast/base/errors.h"
+#include "ballast/serve/deadline_policy.h"
 #include "ballast/serve/fcfs_policy.h"
 #include "ballast/serve/policy.h"
 #include "ballast/serve/slos_policy.h"
@@ -12,15 +13,16 @@
 namespace ballast::serve {
 
 std::vector<std::string> policy_names() {
-  return {"slos", "vllm", "vllm-v1", "sarathi", "slots", "prefill-first", "decode-first", "edf"};
+  return {"slos",         "vllm", "vllm-v1", "sarathi", "slots", "prefill-first",
+          "decode-first", "edf",  "qoserve", "scorpio", "silo",  "distserve"};
 }
 
 namespace {
 
-// "NAME:NUMBER+spec:K" in its parts; absent numbers are 0.
+// "NAME:NUMBER:SECOND+spec:K" in its parts; absent numbers are 0.
 struct Words {
   std::string base;
-  int number = 0, speculation = 0;
+  int number = 0, second = 0, speculation = 0;
 };
 
 int positive(const std::string& whole, std::string_view digits) {
@@ -41,7 +43,10 @@ Words parse(const std::string& name) {
     head.resize(plus);
   }
   if (const auto colon = head.find(':'); colon != std::string::npos) {
-    words.number = positive(name, std::string_view(head).substr(colon + 1));
+    const std::string_view digits = std::string_view(head).substr(colon + 1);
+    const auto next = digits.find(':');
+    words.number = positive(name, digits.substr(0, next));
+    if (next != std::string_view::npos) words.second = positive(name, digits.substr(next + 1));
     head.resize(colon);
   }
   words.base = head;
@@ -59,6 +64,8 @@ std::unique_ptr<Policy> make_policy(const std::string& name, const PolicySetting
       throw InvalidInput("policy", name, "slos; its speculation is set by --speculation");
     return std::make_unique<SlosPolicy>(settings);
   }
+  if (words.number > 0 && (words.base == "distserve") != (words.second > 0))
+    throw InvalidInput("policy", name, "one number behind ':', two only for distserve:P:D");
   FcfsSettings fcfs;
   fcfs.name = name;
   fcfs.speculation = words.speculation > 0 ? words.speculation : 1;
@@ -79,6 +86,18 @@ std::unique_ptr<Policy> make_policy(const std::string& name, const PolicySetting
   } else if (words.base == "edf") {
     fcfs.by_deadline = true;
     if (words.number == 0) fcfs.token_budget = 512;
+  } else if (words.base == "qoserve" || words.base == "scorpio") {
+    return std::make_unique<DeadlinePolicy>(
+        fcfs, words.base == "qoserve" ? DeadlinePolicy::Kind::qoserve : DeadlinePolicy::Kind::scorpio);
+  } else if (words.base == "silo") {
+    fcfs.token_budget = 512;
+    fcfs.division.by_pace = true;
+    fcfs.division.tight = words.number;
+  } else if (words.base == "distserve") {
+    // Whole prompts on the prefill replicas; a decode replica sees none but those of later tool rounds.
+    fcfs.chunked = false;
+    fcfs.token_budget = 2048;
+    fcfs.division = {.prefill = std::max(1, words.number), .decode = std::max(1, words.second)};
   }
   return std::make_unique<FcfsPolicy>(fcfs);
 }

@@ -19,6 +19,14 @@ struct PlanStatistics {
   int most_candidates = 0;
 };
 
+/// How a policy divides a fleet between roles; none of it: every replica does everything.
+struct Division {
+  int prefill = 0, decode = 0;  ///< shares: prompts are computed on the first, the rest on the others
+  bool by_pace = false;         ///< tight and loose promises have replicas of their own ...
+  int tight = 0;                ///< ... so many of them for the tight ones; 0: half
+  bool any() const { return prefill > 0 || by_pace; }
+};
+
 class Policy {
  public:
   virtual ~Policy() = default;
@@ -43,6 +51,7 @@ class Policy {
   /// Prompt and output tokens that are still to be computed for the requests here (for routing by load).
   virtual double outstanding() const = 0;
   virtual const PlanStatistics* plans() const { return nullptr; }
+  virtual Division division() const { return {}; }
 };
 
 /// The switches of section 4.10, and the promises' figures.
@@ -67,7 +76,8 @@ struct PolicySettings {
 };
 
 /// "slos", "vllm", "vllm-v1", "sarathi:512", "slots:8", "prefill-first", "decode-first", "edf", "qoserve",
-/// "scorpio", each baseline optionally "+spec:K". Throws InvalidInput naming the nearest.
+/// "scorpio", "silo:T" (T replicas for tight paces), "distserve:P:D", each baseline optionally "+spec:K".
+/// Throws InvalidInput naming the nearest.
 std::unique_ptr<Policy> make_policy(const std::string& name, const PolicySettings& settings);
 std::vector<std::string> policy_names();
 

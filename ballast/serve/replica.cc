@@ -66,6 +66,13 @@ bool Replica::offer(Live& live, double now, double t0) {
   return true;
 }
 
+void Replica::adopt(Live& live, double now, double t0) {
+  ++alive_;
+  live.sequence = next_sequence_++;
+  live.phase = Live::Phase::waiting;
+  policy_->arrive(*this, live, now, t0);
+}
+
 const StepBatch& Replica::form(double now) {
   batch_.clear();
   policy_->form(*this, now, batch_);
@@ -150,7 +157,13 @@ void Replica::complete(double now, std::span<const StepOutcome> outcomes) {
     const bool first = live.phase != Live::Phase::decode;
     live.phase = Live::Phase::decode;
     emit(live, now, outcome);
-    if (first && live.phase == Live::Phase::decode) policy_->first_token(*this, live);
+    if (!first || live.phase != Live::Phase::decode) continue;
+    policy_->first_token(*this, live);
+    if (!on_prefilled) continue;
+    policy_->left(*this, live);
+    ledger_.release(live.account);
+    --alive_;
+    on_prefilled(live);
   }
 }
 
@@ -168,18 +181,20 @@ void Replica::emit(Live& live, double now, const StepOutcome& outcome) {
     const Segment& segment = round.output[static_cast<std::size_t>(live.segment)];
     if (live.in_segment == 0) live.anchor = now;
     ++live.in_segment;
-    live.next_due = live.anchor + live.in_segment * segment.tpot_ms;
+    live.next_due = live.anchor + live.in_segment * std::max(segment.tpot_ms, live.relaxed_tpot_ms);
     const bool moves_on = outcome.next_segment && i + 1 == outcome.emitted;
     if ((live.in_segment == segment.tokens || moves_on) &&
         live.segment + 1 < static_cast<int>(round.output.size())) {
       if (live.in_segment < segment.tokens) live.meter.end_segment();
       ++live.segment;
       live.in_segment = 0;
-      live.tpot_ms = round.output[static_cast<std::size_t>(live.segment)].tpot_ms;
+      live.tpot_ms =
+          std::max(live.relaxed_tpot_ms, round.output[static_cast<std::size_t>(live.segment)].tpot_ms);
       live.next_due = now + live.tpot_ms;
       live.plan_tpot_ms = live.tpot_ms;
       for (std::size_t s = static_cast<std::size_t>(live.segment); s < round.output.size(); ++s)
-        live.plan_tpot_ms = std::min(live.plan_tpot_ms, round.output[s].tpot_ms);
+        live.plan_tpot_ms =
+            std::min(live.plan_tpot_ms, std::max(live.relaxed_tpot_ms, round.output[s].tpot_ms));
     }
   }
   if (outcome.ended || live.in_round >= round.output_tokens()) {

@@ -49,7 +49,8 @@ struct Live {
   double anchor = 0;                ///< when the present segment's first token came
   double next_due = 0;              ///< deadline of the next token (decode)
   double tpot_ms = 0;               ///< of the present segment
-  double plan_tpot_ms = 0;          ///< the tightest that is still to come in this round
+  double relaxed_tpot_ms = 0;  ///< of a downgraded request: it is paced no faster than this; 0: as promised
+  double plan_tpot_ms = 0;     ///< the tightest that is still to come in this round
   KvLedger::Account account;
   RoundMeter meter;
   int preemptions = 0;
@@ -123,6 +124,8 @@ class Replica {
   /// Whether this replica's plan takes the request (routing, section 4.7). It is then admitted; else nothing
   /// changed.
   bool offer(Live& live, double now, double t0);
+  /// A request whose prompt another replica has computed; its KV memory comes with it (disaggregation).
+  void adopt(Live& live, double now, double t0);
   const StepBatch& form(double now);
   /// Results of the last form(), in its order.
   void complete(double now, std::span<const StepOutcome> outcomes);
@@ -132,6 +135,9 @@ class Replica {
   std::function<void(Live&)> on_gone;
   /// Called when a round ends and its tool runs; the driver lets the next round arrive after the wait.
   std::function<void(Live&, double wait_ms)> on_tool;
+  /// Called when a prompt is done and its first token is out: the request leaves for another replica, which
+  /// adopts it. Empty: it stays.
+  std::function<void(Live&)> on_prefilled;
   /// Called when a preempted or finished request's KV is dropped (a real executor drops the sequence).
   std::function<void(Live&)> on_drop;
 

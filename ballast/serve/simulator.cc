@@ -94,6 +94,7 @@ class Simulation {
       station.replica->on_gone = [this](Live&) { ++gone_; };
       stations_.push_back(std::move(station));
     }
+    divide();
     result_.requests.resize(requests.size());
     for (std::size_t i = 0; i < requests.size(); ++i) {
       if (i > 0 && requests[i].arrival_ms < requests[i - 1].arrival_ms)
@@ -108,6 +109,7 @@ class Simulation {
     while (gone_ < requests_.size()) {
       double now = next < requests_.size() ? requests_[next].arrival_ms : kNever;
       if (!tools_.empty()) now = std::min(now, tools_.top().ms);
+      if (!moves_.empty()) now = std::min(now, moves_.top().ms);
       for (const Station& station : stations_) now = std::min(now, station.until);
       BALLAST_CHECK(now < kNever, "requests are left, but nothing is going to happen");
       now_ = now;
@@ -118,10 +120,17 @@ class Simulation {
         station.idle = true;
       }
       while (!tools_.empty() && tools_.top().ms <= now) {
-        const Tool tool = tools_.top();
+        const Later tool = tools_.top();
         tools_.pop();
         Station& station = stations_[static_cast<std::size_t>(tool.station)];
         station.replica->arrive(result_.requests[tool.request], now, t0(station));
+        station.idle = station.idle || !station.busy;
+      }
+      while (!moves_.empty() && moves_.top().ms <= now) {
+        const Later move = moves_.top();
+        moves_.pop();
+        Station& station = stations_[static_cast<std::size_t>(move.station)];
+        station.replica->adopt(result_.requests[move.request], now, t0(station));
         station.idle = station.idle || !station.busy;
       }
       while (next < requests_.size() && requests_[next].arrival_ms <= now) route(result_.requests[next++]);
@@ -143,21 +152,72 @@ class Simulation {
     std::vector<StepOutcome> outcomes;
     const StepBatch* batch = nullptr;
   };
-  struct Tool {
+  // A request that arrives at a station later: its tool returns, or its KV memory has been moved there.
+  struct Later {
     double ms;
     std::size_t request;
     int station;
-    bool operator>(const Tool& other) const {
+    bool operator>(const Later& other) const {
       return ms != other.ms ? ms > other.ms : request > other.request;
     }
   };
 
   double t0(const Station& station) const { return station.busy ? station.until : now_; }
 
+  double load(std::size_t i) const { return stations_[i].replica->policy().outstanding(); }
+
+  // The roles that the policy gives to the replicas.
+  void divide() {
+    const Division division = stations_.front().replica->policy().division();
+    if (!division.any()) return;
+    const int count = settings_.replicas;
+    if (count < 2)
+      throw InvalidInput("--policy", stations_.front().replica->policy().name(),
+                         "a policy of one replica: this one divides a fleet of two or more");
+    if (division.by_pace) {
+      double tightest = kNever, loosest = 0;
+      for (const Request& request : requests_) {
+        tightest = std::min(tightest, pace(request));
+        loosest = std::max(loosest, pace(request));
+      }
+      border_ms_ = (tightest + loosest) / 2;
+      // With one pace there is nothing to keep apart.
+      if (loosest > tightest)
+        tight_ = static_cast<std::size_t>(
+            std::clamp(division.tight > 0 ? division.tight : count / 2, 1, count - 1));
+      return;
+    }
+    const double share = static_cast<double>(division.prefill) / (division.prefill + division.decode);
+    entries_ =
+        static_cast<std::size_t>(std::clamp(static_cast<int>(std::lround(count * share)), 1, count - 1));
+    for (std::size_t i = 0; i < entries_; ++i)
+      stations_[i].replica->on_prefilled = [this](Live& live) { move_on(live); };
+  }
+
+  static double pace(const Request& request) { return request.rounds.front().output.front().tpot_ms; }
+
+  // Its KV memory goes to the decode replica with the least to do.
+  void move_on(const Live& live) {
+    const double ms = live.done * settings_.kv_bytes_per_token / (settings_.kv_gbytes_per_s * 1e6);
+    std::size_t to = entries_;
+    for (std::size_t s = entries_; s < stations_.size(); ++s) to = load(s) < load(to) ? s : to;
+    moves_.push({now_ + ms, static_cast<std::size_t>(&live - result_.requests.data()), static_cast<int>(to)});
+  }
+
+  void arrive_at(std::size_t i, Live& live) {
+    stations_[i].replica->arrive(live, now_, t0(stations_[i]));
+    stations_[i].idle = true;
+  }
+
   void route(Live& live) {
-    const std::size_t count = stations_.size();
+    if (tight_ > 0) {
+      const bool tight = pace(*live.request) < border_ms_;
+      const std::size_t size = tight ? tight_ : stations_.size() - tight_;
+      arrive_at((tight ? 0 : tight_) + (tight ? turn_tight_++ : turn_++) % size, live);
+      return;
+    }
+    const std::size_t count = entries_ > 0 ? entries_ : stations_.size();
     std::size_t first = turn_++ % count;
-    auto load = [&](std::size_t i) { return stations_[i].replica->policy().outstanding(); };
     auto least = [&] {
       std::size_t best = 0;
       for (std::size_t i = 1; i < count; ++i) best = load(i) < load(best) ? i : best;
@@ -180,8 +240,7 @@ class Simulation {
       }
       if (limit >= count) first = least();
     }
-    stations_[first].replica->arrive(live, now_, t0(stations_[first]));
-    stations_[first].idle = true;
+    arrive_at(first, live);
   }
 
   void form(Station& station) {
@@ -241,9 +300,12 @@ class Simulation {
   SimulationSettings settings_;
   Random noise_, pick_;
   std::vector<Station> stations_;
-  std::priority_queue<Tool, std::vector<Tool>, std::greater<>> tools_;
+  std::priority_queue<Later, std::vector<Later>, std::greater<>> tools_, moves_;
   RunResult result_;
-  std::size_t gone_ = 0, turn_ = 0;
+  std::size_t gone_ = 0, turn_ = 0, turn_tight_ = 0;
+  std::size_t entries_ = 0;  ///< prefill replicas, the first ones; 0: all do both
+  std::size_t tight_ = 0;    ///< replicas for tight paces, the first ones; 0: paces are mixed
+  double border_ms_ = 0;     ///< paces below are tight
   double now_ = 0;
 };
 

@@ -38,6 +38,8 @@ struct SimulationSettings {
   bool record_tokens = false;
   int kv_block = 16;
   double tool_hold_ms = 5000;
+  double kv_bytes_per_token = 819200;  ///< moved from a prefill to a decode replica (OPT-13B in 16 bits) ...
+  double kv_gbytes_per_s = 64;         ///< ... at this rate
 };
 
 struct RunResult {

@@ -7,29 +7,11 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/base/random.h"
+#include "ballast/serve/simulation_test.h"
 #include "ballast/serve/workload.h"
 
 namespace ballast::serve {
 namespace {
-
-RunResult run(const std::vector<Request>& requests, const PerfModel& perf, const std::string& policy,
-              PolicySettings settings = {}, SimulationSettings simulation = {}) {
-  return simulate(
-      requests, perf, [&] { return make_policy(policy, settings); }, simulation);
-}
-
-Request plain_request(std::uint64_t id, double arrival, int prompt, int output, double slowdown = 3,
-                      double tpot = 50) {
-  Request request;
-  request.id = id;
-  request.arrival_ms = arrival;
-  Round round;
-  round.prompt = prompt;
-  round.ttft_slowdown = slowdown;
-  round.output = {{Segment::Kind::decode, output, tpot}};
-  request.rounds = {round};
-  return request;
-}
 
 // Oracle (e): every request ends in exactly one final state and gives exactly its tokens; the ledger is empty
 // at the end (checked inside); computed tokens are the prompts (again after each preemption), the outputs and
@@ -42,6 +24,7 @@ TEST(Simulator, ConservesRequestsAndTokensUnderEveryPolicy) {
     const auto requests = make_requests(scenario, poisson_arrivals(3, 60, 41), SloTable::paper(), 41);
     for (std::string policy : policy_names()) {
       for (const int replicas : {1, 3}) {
+        if (replicas == 1 && make_policy(policy, {})->division().any()) continue;  // it divides a fleet
         if (policy != "slos" && replicas == 1) policy += "+spec:3";
         PolicySettings settings;
         if (replicas == 1) settings.speculation = SpecSettings::parse("adaptive");
@@ -58,7 +41,8 @@ TEST(Simulator, ConservesRequestsAndTokensUnderEveryPolicy) {
         for (const Live& live : result.requests) {
           ASSERT_NE(live.outcome, Outcome::open) << policy << " " << scenario;
           if (live.outcome == Outcome::declined) {
-            EXPECT_GT(live.request->total_tokens(), perf.kv_tokens - 16) << live.reason;
+            const bool too_large = live.request->total_tokens() > perf.kv_tokens - 16;
+            EXPECT_TRUE(too_large || policy.starts_with("scorpio")) << policy << ": " << live.reason;
             continue;
           }
           ASSERT_EQ(live.outcome, Outcome::finished);
@@ -230,12 +214,6 @@ TEST(Workload, TracesAndScenarios) {
     EXPECT_GT(request.rounds.front().tool_wait_ms, 0);
     EXPECT_EQ(request.rounds.back().output[0].tpot_ms, 100);
   }
-}
-
-TEST(Policies, NamesAreCheckedAndTheNearestIsNamed) {
-  for (const char* bad : {"slo", "sarathi:0", "sarathi:x", "vllm+spec:99", "slos+spec:2", ""})
-    EXPECT_THROW(make_policy(bad, {}), InvalidInput) << bad;
-  EXPECT_EQ(make_policy("sarathi:256+spec:4", {})->name(), "sarathi:256+spec:4");
 }
 
 }  // namespace

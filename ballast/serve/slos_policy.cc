@@ -78,10 +78,26 @@ void SlosPolicy::admit(Replica& replica, Live& live, std::string reason) {
   prefill_.insert(place, &live);
 }
 
+// A request that would rather be slower than unpromised is asked for again, once, with the loosest promise.
+// Whether it kept what was asked for first is judged as before.
+bool SlosPolicy::relax(Live& live) {
+  if (live.request->on_miss != OnMiss::downgrade || live.relaxed_tpot_ms > 0) return false;
+  live.relaxed_tpot_ms = std::max(live.tpot_ms, settings_.slos.loose_tpot_ms);
+  live.tpot_ms = live.relaxed_tpot_ms;
+  live.plan_tpot_ms = std::max(live.plan_tpot_ms, live.relaxed_tpot_ms);
+  live.deadline = std::max(live.deadline, live.stage_arrival + settings_.slos.loose_slowdown * live.idle_ms);
+  dirty_ = true;
+  return true;
+}
+
 void SlosPolicy::to_best_effort(Replica& replica, Live& live, double now, std::string reason) {
   if (!settings_.soft_admission || live.request->on_miss == OnMiss::decline ||
       live.request->on_miss == OnMiss::hand_over) {
     replica.decline(live, now, "slo_unattainable: " + reason);
+    return;
+  }
+  if (relax(live) && live.deadline - now >= live.idle_ms) {
+    pending_.push_back(&live);
     return;
   }
   live.admission = Admission::best_effort;
@@ -252,6 +268,8 @@ void SlosPolicy::plan(Replica& replica, double now) {
     } else if (live.request->on_miss == OnMiss::hand_over) {
       std::erase(pending_, &live);
       replica.decline(live, now, "slo_unattainable: " + to_string(result.refusals[forced + i]));
+    } else if (relax(live)) {
+      live.reason = "asked again with the loosest promise";
     } else if (!settings_.retry) {
       std::erase(pending_, &live);
       to_best_effort(replica, live, now, to_string(result.refusals[forced + i]));

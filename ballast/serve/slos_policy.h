@@ -53,6 +53,7 @@ class SlosPolicy final : public Policy {
   PlanResult timed_plan(const PlanInput& input);
   void plan(Replica& replica, double now);
   void admit(Replica& replica, Live& live, std::string reason);
+  bool relax(Live& live);
   void to_best_effort(Replica& replica, Live& live, double now, std::string reason);
   SpecSolver& solver(const Replica& replica);
   RateChoice present_rate(const Replica& replica);

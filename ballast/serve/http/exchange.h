@@ -2,34 +2,15 @@
 // transport type appears here but the coroutine itself.
 #pragma once
 
-#include <utility>  // Boost 1.74's asio forgets it
-// (kept apart: asio must come after it)
-#include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "ballast/serve/http/api_error.h"
+#include "ballast/serve/http/http_request.h"
+#include "ballast/serve/http/task.h"
 
 namespace ballast::serve {
-
-template <typename T>
-using Task = boost::asio::awaitable<T>;
-
-using HeaderList = std::vector<std::pair<std::string, std::string>>;
-
-struct HttpRequest {
-  std::string method;  ///< "GET", ...
-  std::string path;    ///< without the query
-  std::string body;
-  HeaderList headers;  ///< names in lower case
-
-  /// The first header of this (lower-case) name, or an empty text.
-  std::string header(std::string_view name) const;
-  /// Throws ApiError 405 for another method.
-  void require(std::string_view method) const;
-};
 
 /// The other end of the request. Everything runs on the listener's I/O thread.
 class Exchange {

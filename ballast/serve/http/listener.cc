@@ -10,23 +10,19 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/ssl.hpp>
 #include <chrono>
 #include <optional>
 
 #include "ballast/base/errors.h"
+#include "ballast/serve/http/request_reader.h"
+#include "ballast/serve/http/transport.h"
 
 namespace ballast::serve {
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
 using Tcp = asio::ip::tcp;
-using ErrorCode = beast::error_code;
+using ErrorCode = boost::system::error_code;
 using asio::use_awaitable;
 
 struct Listener::State {
@@ -34,7 +30,7 @@ struct Listener::State {
   ServerOptions options;
   asio::io_context io{1};
   Tcp::acceptor acceptor{io};
-  std::unique_ptr<asio::ssl::context> tls;
+  std::shared_ptr<asio::ssl::context> tls;
   std::atomic<int> connections = 0;
 
   State(Application& the_application, const ServerOptions& the_options)
@@ -50,32 +46,67 @@ std::chrono::milliseconds seconds(double s) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(s * 1000));
 }
 
-// One connection, plain or TLS, and the request that is being answered on it.
-template <typename Stream>
-class Session final : public Exchange, public std::enable_shared_from_this<Session<Stream>> {
+std::string_view reason_of(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 413:
+      return "Payload Too Large";
+    case 422:
+      return "Unprocessable Entity";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return "Answer";
+  }
+}
+
+// Status line and header of an answer; a value cannot break out of its line.
+std::string head(int status, std::string_view type, bool keep_alive, const HeaderList& headers) {
+  std::string text = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nServer: ballast-serve\r\n", status,
+                                 reason_of(status), type);
+  for (const auto& [name, value] : headers) {
+    std::string line = fmt::format("{}: {}", name, value);
+    std::replace_if(
+        line.begin(), line.end(), [](char c) { return c == '\r' || c == '\n'; }, ' ');
+    text += line + "\r\n";
+  }
+  if (!keep_alive) text += "Connection: close\r\n";
+  return text;
+}
+
+// One connection and the request that is being answered on it.
+class Session final : public Exchange, public std::enable_shared_from_this<Session> {
  public:
-  Session(Listener::State& state, Stream stream)
-      : state_(state), stream_(std::move(stream)), bell_(state.io) {
+  Session(Listener::State& state, std::unique_ptr<Transport> transport)
+      : state_(state),
+        transport_(std::move(transport)),
+        bell_(state.io),
+        reader_(state.options.limits.body_bytes, state.options.limits.header_bytes) {
     ++state_.connections;
   }
   ~Session() override { --state_.connections; }
 
   Task<void> run() {
-    ErrorCode error;
-    if constexpr (!kPlain) {
-      lowest().expires_after(seconds(limits().request_seconds));
-      co_await stream_.async_handshake(asio::ssl::stream_base::server,
-                                       asio::redirect_error(use_awaitable, error));
-      if (error) co_return;
-    }
+    transport_->expires_after(seconds(limits().request_seconds));
+    if (!co_await transport_->open()) co_return;
     while (co_await serve_one()) {
     }
-    if constexpr (kPlain) {
-      lowest().socket().shutdown(Tcp::socket::shutdown_send, error);
-    } else {
-      lowest().expires_after(seconds(1));
-      co_await stream_.async_shutdown(asio::redirect_error(use_awaitable, error));
-    }
+    co_await transport_->close();
   }
 
   const HttpRequest& request() const override { return request_; }
@@ -84,53 +115,34 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
   void close_after() override { keep_alive_ = false; }
 
   Task<void> send(int status, std::string type, std::string text, HeaderList headers) override {
-    http::response<http::string_body> response(static_cast<http::status>(status), 11);
-    response.set(http::field::content_type, type);
-    response.set(http::field::server, "ballast-serve");
-    for (const auto& [name, value] : headers) response.set(name, value);
-    response.keep_alive(keep_alive_);
-    response.body() = std::move(text);
-    response.prepare_payload();
-    ErrorCode error;
-    lowest().expires_after(seconds(limits().write_seconds));
-    co_await http::async_write(stream_, response, asio::redirect_error(use_awaitable, error));
-    broken_ = broken_ || error;
+    std::string bytes = head(status, type, keep_alive_, headers);
+    bytes += fmt::format("Content-Length: {}\r\n\r\n", text.size());
+    bytes += text;
+    co_await write(bytes);
   }
 
   Task<void> start_events(HeaderList headers) override {
     events_started_ = true;
-    http::response<http::empty_body> response(http::status::ok, 11);
-    response.set(http::field::content_type, "text/event-stream; charset=utf-8");
-    response.set(http::field::cache_control, "no-store");
-    for (const auto& [name, value] : headers) response.set(name, value);
-    response.keep_alive(keep_alive_);
-    response.chunked(true);
-    http::response_serializer<http::empty_body> serializer(response);
-    ErrorCode error;
-    lowest().expires_after(seconds(limits().write_seconds));
-    co_await http::async_write_header(stream_, serializer, asio::redirect_error(use_awaitable, error));
-    broken_ = broken_ || error;
+    headers.emplace_back("Cache-Control", "no-store");
+    headers.emplace_back("Transfer-Encoding", "chunked");
+    const std::string bytes = head(200, "text/event-stream; charset=utf-8", keep_alive_, headers) + "\r\n";
+    co_await write(bytes);
   }
 
-  Task<void> send_events(std::string bytes) override {
-    ErrorCode error;
-    lowest().expires_after(seconds(limits().write_seconds));
-    co_await asio::async_write(stream_, http::make_chunk(asio::buffer(bytes)),
-                               asio::redirect_error(use_awaitable, error));
-    broken_ = broken_ || error;
+  Task<void> send_events(std::string events) override {
+    const std::string bytes = fmt::format("{:x}\r\n{}\r\n", events.size(), events);
+    co_await write(bytes);
   }
 
   Task<void> end_events() override {
-    ErrorCode error;
-    lowest().expires_after(seconds(limits().write_seconds));
-    co_await asio::async_write(stream_, http::make_chunk_last(), asio::redirect_error(use_awaitable, error));
-    broken_ = broken_ || error;
+    const std::string bytes = "0\r\n\r\n";
+    co_await write(bytes);
   }
 
   void watch(std::function<void()> gone) override {
     gone_ = std::move(gone);
     watching_ = true;
-    lowest().expires_never();
+    transport_->expires_never();
     asio::co_spawn(
         state_.io, [self = this->shared_from_this()] { return self->read_ahead(); }, asio::detached);
   }
@@ -138,8 +150,8 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
   Task<void> end_watch() override {
     gone_ = nullptr;
     if (!watching_) co_return;
-    if constexpr (!kPlain) keep_alive_ = false;  // a cut read leaves TLS undefined
-    lowest().cancel();
+    if (!transport_->survives_cancel()) keep_alive_ = false;
+    transport_->cancel();
     ErrorCode ignored;
     while (watching_) {
       bell_.expires_after(seconds(1));
@@ -148,17 +160,22 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
   }
 
  private:
-  static constexpr bool kPlain = std::is_same_v<Stream, beast::tcp_stream>;
-  beast::tcp_stream& lowest() { return beast::get_lowest_layer(stream_); }
   const ServerLimits& limits() const { return state_.options.limits; }
 
-  // Bytes of a next request stay in the buffer.
+  Task<void> write(std::string_view bytes) {
+    ErrorCode error;
+    transport_->expires_after(seconds(limits().write_seconds));
+    co_await transport_->write(bytes, error);
+    broken_ = broken_ || error;
+  }
+
+  // Bytes of a next request stay in the reader.
   Task<void> read_ahead() {
     ErrorCode error;
-    while (!error && buffer_.size() < 65536) {
-      const std::size_t got =
-          co_await stream_.async_read_some(buffer_.prepare(2048), asio::redirect_error(use_awaitable, error));
-      if (!error) buffer_.commit(got);
+    char bytes[2048];
+    while (!error && reader_.waiting() < 65536) {
+      const std::size_t got = co_await transport_->read(bytes, error);
+      if (!error) reader_.add({bytes, got});
     }
     watching_ = false;
     bell_.cancel();
@@ -167,58 +184,41 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
     if (const auto gone = std::exchange(gone_, nullptr)) gone();
   }
 
-  void take(const http::request<http::string_body>& message) {
-    request_ = {};
-    const auto word = http::to_string(message.method());
-    request_.method.assign(word.data(), word.size());
-    const std::string_view target(message.target().data(), message.target().size());
-    request_.path = std::string(target.substr(0, target.find('?')));
-    request_.body = message.body();
-    for (const auto& field : message) {
-      std::string name(field.name_string().data(), field.name_string().size());
-      std::transform(name.begin(), name.end(), name.begin(),
-                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-      request_.headers.emplace_back(std::move(name), std::string(field.value().data(), field.value().size()));
+  // Reads until a whole request is here; false: the connection ended, timed out or brought what is none
+  // (which is answered).
+  Task<bool> read_request() {
+    std::optional<ApiError> mistake;
+    // Between requests a connection may rest; once a byte is here, the whole request must follow soon (slow
+    // loris).
+    bool begun = reader_.waiting() > 0;
+    transport_->expires_after(seconds(begun ? limits().request_seconds : limits().idle_seconds));
+    char bytes[8192];
+    for (;;) {
+      try {
+        if (auto request = reader_.next()) {
+          request_ = std::move(*request);
+          co_return true;
+        }
+      } catch (const ApiError& error) {
+        mistake = error;
+        break;
+      }
+      ErrorCode error;
+      const std::size_t got = co_await transport_->read(bytes, error);
+      if (error) co_return false;
+      reader_.add({bytes, got});
+      if (!std::exchange(begun, true)) transport_->expires_after(seconds(limits().request_seconds));
     }
-  }
-
-  std::optional<ApiError> mistake_of(const ErrorCode& error) const {
-    if (error == http::error::body_limit)
-      return ApiError(413, "body_too_large",
-                      fmt::format("the body is larger than {} bytes", limits().body_bytes));
-    if (error == http::error::header_limit)
-      return ApiError(431, "header_too_large",
-                      fmt::format("the header is larger than {} bytes", limits().header_bytes));
-    if (error == beast::error::timeout) return std::nullopt;
-    return ApiError(400, "malformed_request", fmt::format("not an HTTP request ({})", error.message()));
+    keep_alive_ = false;
+    co_await refuse(*mistake);
+    co_return false;
   }
 
   // Reads one request and answers it; false: the connection is to be closed.
   Task<bool> serve_one() {
-    ErrorCode error;
     events_started_ = false;
-    if (buffer_.size() == 0) {
-      // Between requests a connection may rest; once a byte is here, the whole request must follow soon (slow
-      // loris).
-      lowest().expires_after(seconds(limits().idle_seconds));
-      const std::size_t got =
-          co_await stream_.async_read_some(buffer_.prepare(4096), asio::redirect_error(use_awaitable, error));
-      if (error) co_return false;
-      buffer_.commit(got);
-    }
-    http::request_parser<http::string_body> parser;
-    parser.body_limit(limits().body_bytes);
-    parser.header_limit(limits().header_bytes);
-    lowest().expires_after(seconds(limits().request_seconds));
-    co_await http::async_read(stream_, buffer_, parser, asio::redirect_error(use_awaitable, error));
-    if (error == http::error::end_of_stream || error == asio::error::eof) co_return false;
-    keep_alive_ = false;
-    if (error) {
-      if (const auto mistake = mistake_of(error)) co_await refuse(*mistake);
-      co_return false;
-    }
-    take(parser.get());
-    keep_alive_ = parser.get().keep_alive();
+    if (!co_await read_request()) co_return false;
+    keep_alive_ = reader_.keep_alive();
     std::optional<ApiError> refusal;
     try {
       co_await state_.application.answer(*this);
@@ -236,27 +236,15 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
   }
 
   Listener::State& state_;
-  Stream stream_;
+  std::unique_ptr<Transport> transport_;
   asio::steady_timer bell_;
-  beast::flat_buffer buffer_;
+  RequestReader reader_;
   HttpRequest request_;
   std::function<void()> gone_;
   bool keep_alive_ = true, broken_ = false, watching_ = false, events_started_ = false;
 };
 
 }  // namespace
-
-std::string HttpRequest::header(std::string_view name) const {
-  for (const auto& [key, value] : headers) {
-    if (key == name) return value;
-  }
-  return {};
-}
-
-void HttpRequest::require(std::string_view wanted) const {
-  if (method != wanted)
-    throw ApiError(405, "method_not_allowed", fmt::format("{} takes {} only", path, wanted));
-}
 
 Task<void> Exchange::send_json(int status, const Json& json, HeaderList headers) {
   return send(status, "application/json", json.dump(-1, ' ', false, Json::error_handler_t::replace),
@@ -275,18 +263,7 @@ void Listener::State::set_up_tls() {
   if (options.tls_certificate.empty() != options.tls_key.empty())
     throw InvalidInput("--tls-cert and --tls-key belong together");
   if (options.tls_certificate.empty()) return;
-  tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
-  tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 |
-                   asio::ssl::context::no_sslv3 | asio::ssl::context::no_tlsv1 |
-                   asio::ssl::context::no_tlsv1_1);
-  ErrorCode error;
-  tls->use_certificate_chain_file(options.tls_certificate, error);
-  if (error)
-    throw Unavailable(
-        fmt::format("{}: no certificate can be read ({})", options.tls_certificate, error.message()));
-  tls->use_private_key_file(options.tls_key, asio::ssl::context::pem, error);
-  if (error)
-    throw Unavailable(fmt::format("{}: no private key can be read ({})", options.tls_key, error.message()));
+  tls = tls_context(options.tls_certificate, options.tls_key);
 }
 
 void Listener::State::bind() {
@@ -315,15 +292,10 @@ Task<void> Listener::State::accept() {
     }
     if (connections >= options.limits.connections) continue;  // closed at once
     socket.set_option(Tcp::no_delay(true), error);
-    auto begin = [this](auto session) {
-      asio::co_spawn(
-          io, [session] { return session->run(); }, asio::detached);
-    };
-    if (tls)
-      begin(std::make_shared<Session<beast::ssl_stream<beast::tcp_stream>>>(
-          *this, beast::ssl_stream<beast::tcp_stream>(beast::tcp_stream(std::move(socket)), *tls)));
-    else
-      begin(std::make_shared<Session<beast::tcp_stream>>(*this, beast::tcp_stream(std::move(socket))));
+    auto transport = tls ? tls_transport(std::move(socket), *tls) : plain_transport(std::move(socket));
+    asio::co_spawn(
+        io, [session = std::make_shared<Session>(*this, std::move(transport))] { return session->run(); },
+        asio::detached);
   }
 }
 

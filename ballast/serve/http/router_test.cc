@@ -60,6 +60,15 @@ TEST(Sse, EventsAreWholeHoweverTheBytesCome) {
   EXPECT_EQ(events, (std::vector<std::string>{"{\"a\":1}", "[DONE]"}));
 }
 
+// Other servers write events otherwise: CRLF, no blank after the colon, several data lines, other fields.
+TEST(Sse, TheFormsOfTheStandardAreRead) {
+  SseSplitter splitter;
+  EXPECT_EQ(splitter.add("event: x\r\ndata:a\r\ndata: b\r\nid: 1\r\n\r\ndata\r\rdata:  two\n\ndata: open"),
+            (std::vector<std::string>{"a\nb", "", " two"}));
+  EXPECT_TRUE(splitter.add("\n").empty());
+  EXPECT_EQ(splitter.add("\n"), (std::vector<std::string>{"open"}));
+}
+
 TEST(Fleet, OrderLimitAndBalance) {
   const std::vector<std::string> urls{"http://h:1", "http://h:2", "http://h:3"};
   Fleet fleet(urls, {}, 1);
@@ -146,6 +155,10 @@ TEST_F(RouterTest, ARefusedPromiseIsAskedForElsewhereThenTheBackupPolicyDecides)
   EXPECT_EQ(declined.status, 429) << declined.body;
   EXPECT_EQ(declined.json()["error"]["code"], "slo_unattainable");
   EXPECT_NE(declined.header.find("Retry-After"), std::string::npos);
+  // Downgrade: the same replica is asked again with the looser tier, and answers when its slot is free.
+  const Reply relaxed = one.ask(post("/v1/completions", wish + R"(,"on_miss":"downgrade"}})"));
+  EXPECT_EQ(relaxed.status, 200) << relaxed.body;
+  EXPECT_TRUE(taken.read_until("[DONE]"));
 }
 
 TEST_F(RouterTest, ReplicasThatAreDownAreLeftOutAndComeBack) {
