@@ -99,15 +99,13 @@ void DeadlinePolicy::form(Replica& replica, double now, StepBatch& batch) {
   while (!waiting_.empty() && budget > 0 && static_cast<int>(running_.size()) < settings_.slots) {
     Live* const live = waiting_.front();
     const int chunk = chunk_of(*live);
-    if (chunk <= 0 || !replica.ledger().fits(live->account, live->target)) break;
+    if (chunk <= 0 || !fits_to_start(replica, *live)) break;
     if (kind_ == Kind::scorpio && !running_.empty() && !keeps_pace(replica, *live)) break;
     if (!replica.add_chunk(batch, *live, chunk)) break;
     waiting_.erase(waiting_.begin());
     running_.push_back(live);
     budget -= chunk;
   }
-  // Nothing runs and the first who waits does not fit: tool waits may hold the memory.
-  if (batch.empty() && running_.empty()) start_waiting(replica, batch, settings_.token_budget);
   if (batch.empty()) add_decodes(replica, batch);  // nobody had a whole credit: nothing is gained by waiting
 }
 

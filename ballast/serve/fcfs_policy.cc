@@ -29,9 +29,27 @@ double FcfsPolicy::outstanding() const {
   return tokens;
 }
 
+bool FcfsPolicy::drop_a_waiting_one(Replica& replica, const Live& live) {
+  const auto victim = std::find_if(waiting_.rbegin(), waiting_.rend(), [&](const Live* other) {
+    return other != &live && other->account.used > 0;
+  });
+  if (victim == waiting_.rend()) return false;
+  replica.preempt(**victim);  // it keeps its place
+  return true;
+}
+
+bool FcfsPolicy::fits_to_start(Replica& replica, const Live& live) {
+  while (!replica.ledger().fits(live.account, live.target)) {
+    if (replica.drop_a_tool_wait()) continue;
+    // What runs gives its memory back in the end. What waits does not: once nothing runs, it has to give way.
+    if (!running_.empty() || !drop_a_waiting_one(replica, live)) return false;
+  }
+  return true;
+}
+
 bool FcfsPolicy::make_room(Replica& replica, const StepBatch& batch, Live& live, int tokens) {
   while (!replica.ledger().fits(live.account, tokens)) {
-    if (replica.drop_a_tool_wait()) continue;
+    if (replica.drop_a_tool_wait() || drop_a_waiting_one(replica, live)) continue;
     Live* victim = nullptr;
     for (auto it = running_.rbegin(); it != running_.rend() && victim == nullptr; ++it) {
       const bool in_batch = std::any_of(batch.items.begin(), batch.items.end(),
@@ -69,10 +87,7 @@ void FcfsPolicy::start_waiting(Replica& replica, StepBatch& batch, int budget) {
       else if (!batch.empty())
         return;  // a prompt above the budget goes alone
     }
-    // A prompt starts only when all of it fits: nothing that runs is preempted for it.
-    while (!replica.ledger().fits(live->account, live->target)) {
-      if (!replica.drop_a_tool_wait()) return;
-    }
+    if (!fits_to_start(replica, *live)) return;
     if (!replica.add_chunk(batch, *live, chunk)) return;
     waiting_.erase(waiting_.begin());
     running_.push_back(live);

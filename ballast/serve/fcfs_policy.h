@@ -40,14 +40,22 @@ class FcfsPolicy : public Policy {
  protected:
   /// Of one decode in one step.
   int verified_tokens(const Live& live) const;
-  /// Grants memory for `tokens`, preempting the last running request (recompute) while it lacks.
+  /// Grants memory for `tokens` to one that runs. Who gives way (recompute): tool waits, later rounds that
+  /// wait here with the KV of earlier ones, then the last running request. The first one that runs thus
+  /// always gets what it needs: that is why every step makes progress.
   bool make_room(Replica& replica, const StepBatch& batch, Live& live, int tokens);
+  /// Whether all of its prompt fits, so that it may start: nothing that runs is preempted for it.
+  bool fits_to_start(Replica& replica, const Live& live);
   void add_decodes(Replica& replica, StepBatch& batch);
   void start_waiting(Replica& replica, StepBatch& batch, int budget);
 
   FcfsSettings settings_;
-  std::vector<Live*> waiting_;
+  std::vector<Live*> waiting_;  ///< a later round waits with the KV that its tool wait has kept
   std::vector<Live*> running_;  ///< in the order of their start: prompts under way and decodes
+
+ private:
+  /// Takes the memory of the last who waits with some, `live` apart. False: there was none.
+  bool drop_a_waiting_one(Replica& replica, const Live& live);
 };
 
 }  // namespace ballast::serve

@@ -103,7 +103,10 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
 
   Task<void> run() {
     transport_->expires_after(seconds(limits().request_seconds));
-    if (!co_await transport_->open()) co_return;
+    // Named, not `if (!co_await ...)`: of that GCC 12 puts the value before the frame's resume pointer, where
+    // no coroutine_handle expects it.
+    const bool opened = co_await transport_->open();
+    if (!opened) co_return;
     while (co_await serve_one()) {
     }
     co_await transport_->close();
@@ -217,7 +220,8 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
   // Reads one request and answers it; false: the connection is to be closed.
   Task<bool> serve_one() {
     events_started_ = false;
-    if (!co_await read_request()) co_return false;
+    const bool here = co_await read_request();
+    if (!here) co_return false;
     keep_alive_ = reader_.keep_alive();
     std::optional<ApiError> refusal;
     try {
