@@ -1,6 +1,7 @@
 # ballast_component(NAME ...) declares one component of the house: everything in its folder.
 #
 #   USES         components it may include from: lower layers, or siblings named here
+#   MAY_USE      the same for a program of the component that is built where they are; it does without them
 #   SOURCES      .cc files of the library
 #   LIBRARIES    imported targets or libraries, hidden from the components above (PRIVATE)
 #   PUBLIC_LIBRARIES  those whose headers our own headers include
@@ -62,7 +63,7 @@ endfunction()
 
 function(ballast_component name)
   cmake_parse_arguments(ARG "NATIVE" ""
-    "USES;SOURCES;LIBRARIES;PUBLIC_LIBRARIES;SYSTEM_INCLUDES;PCH;PROGRAM;PROGRAM_LIBRARIES;TESTS;TEST_LIBRARIES;TEST_COMMAND;FUZZ;COMPILE_OPTIONS"
+    "USES;MAY_USE;SOURCES;LIBRARIES;PUBLIC_LIBRARIES;SYSTEM_INCLUDES;PCH;PROGRAM;PROGRAM_LIBRARIES;TESTS;TEST_LIBRARIES;TEST_COMMAND;FUZZ;COMPILE_OPTIONS"
     ${ARGN})
   if(ARG_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "component ${name}: unknown words in its declaration: ${ARG_UNPARSED_ARGUMENTS}")
@@ -70,7 +71,7 @@ function(ballast_component name)
   if(NOT DEFINED BALLAST_LAYER_${name})
     message(FATAL_ERROR "component ${name} has no layer: add it to cmake/BallastComponent.cmake")
   endif()
-  foreach(used IN LISTS ARG_USES)
+  foreach(used IN LISTS ARG_USES ARG_MAY_USE)
     if(NOT DEFINED BALLAST_LAYER_${used})
       message(FATAL_ERROR "component ${name} uses '${used}', which is no component")
     endif()
@@ -90,7 +91,7 @@ function(ballast_component name)
     endif()
   endforeach()
   set_property(GLOBAL APPEND PROPERTY BALLAST_DECLARED ${name})
-  set_property(GLOBAL PROPERTY BALLAST_USES_${name} "${ARG_USES}")
+  set_property(GLOBAL PROPERTY BALLAST_USES_${name} ${ARG_USES} ${ARG_MAY_USE})
 
   # The door to this component's headers: build/house/NAME/ballast/NAME -> ballast/NAME.
   set(door ${CMAKE_BINARY_DIR}/house/${name})

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-KEYWORDS = {"USES", "SOURCES", "LIBRARIES", "PUBLIC_LIBRARIES", "SYSTEM_INCLUDES", "PCH", "PROGRAM",
+KEYWORDS = {"USES", "MAY_USE", "SOURCES", "LIBRARIES", "PUBLIC_LIBRARIES", "SYSTEM_INCLUDES", "PCH", "PROGRAM",
             "PROGRAM_LIBRARIES", "TESTS", "TEST_LIBRARIES", "TEST_COMMAND", "FUZZ", "NATIVE", "COMPILE_OPTIONS"}
 
 
@@ -21,7 +21,7 @@ def uses_of(root: Path, name: str) -> list:
     words, used, keep = (match.group(1).split() if match else []), [], False
     for word in words:
         if word in KEYWORDS:
-            keep = word == "USES"
+            keep = word in ("USES", "MAY_USE")
         elif keep:
             used.append(word)
     return used
