@@ -51,7 +51,7 @@ struct PowerLaw {
 struct PlanLaws {
   PowerLaw bytes_per_edge, supersteps, extra_copies;  ///< bytes: over foreign(); extra_copies: of a vertex
                                                       ///< beyond the first, each per other machine
-  cost::Model cpu, memory;  ///< by (edges, vertices, mirrors) of a machine
+  cost::Model cpu, memory;                            ///< by (edges, vertices, mirrors) of a machine
 
   PlanFigures at(const PlanSize& size) const;
 };

@@ -5,9 +5,9 @@
 
 #include "ballast/base/errors.h"
 #include "ballast/cluster/cluster.h"
+#include "ballast/data/ycsb_properties.h"
 #include "ballast/kv/ordered.h"
 #include "ballast/kv/store.h"
-#include "ballast/data/ycsb_properties.h"
 #include "ballast/kv/ycsb.h"
 
 namespace {
