@@ -72,6 +72,25 @@ class Field {
     return std::filesystem::exists(path) ? path.string() : "";
   }
 
+  /// Ten rounds of PageRank from `start` at every vertex, of ranks that would sum to 1.
+  std::vector<double> ranks_from(double start) const {
+    constexpr double kDamping = 0.85;
+    std::vector<double> degree(list_.vertices), rank(list_.vertices, start), next;
+    for (const Edge& e : list_.edges) {
+      ++degree[e.source];
+      ++degree[e.target];
+    }
+    for (int round = 0; round < 10; ++round) {
+      next.assign(list_.vertices, (1 - kDamping) / vertices());
+      for (const Edge& e : list_.edges) {
+        next[e.target] += kDamping * rank[e.source] / degree[e.source];
+        next[e.source] += kDamping * rank[e.target] / degree[e.target];
+      }
+      rank.swap(next);
+    }
+    return rank;
+  }
+
   /// A command's JSON. Throws Unavailable with the end of what it said.
   Json run(const std::string& command) const {
     const std::string out = folder_.file("out"), err = folder_.file("err");
@@ -244,7 +263,14 @@ void bench_peers(Bench& bench, const Settings& settings) {
   }
   against_networkit(bench, field, right);
   if (std::system("mpirun --version >/dev/null 2>&1") != 0) return;
-  against_mpi(bench, field, {"parallel-bgl", {1, 2, 4}, 3, 8, true}, right);
+  // Boost's ranks sum to n but begin at 1/n: after ten rounds they are still on their way up.
+  Answers boosts = right;
+  boosts.squares = boosts.largest = 0;
+  for (const double rank : field.ranks_from(1 / field.vertices() / field.vertices())) {
+    boosts.squares += rank * rank;
+    boosts.largest = std::max(boosts.largest, rank);
+  }
+  against_mpi(bench, field, {"parallel-bgl", {1, 2, 4}, 3, 8, true}, boosts);
   against_mpi(bench, field, {"combblas", {1, 4}, 6, 0.8, false}, right);
 }
 
